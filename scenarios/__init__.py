@@ -1,0 +1,1 @@
+"""Scenarios that come with clbench: one plugin is one folder."""
