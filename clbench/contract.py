@@ -42,6 +42,13 @@ Role = Literal["q", "k", "v", "out", "fc1", "fc2", "merge"]
 """What a linear map does in its block, whatever its architecture calls it."""
 
 
+class InputError(ValueError):
+    """Bad input. Its message is one clear line, ending in what would be right.
+
+    The command line prints it and exits with code 2, without a traceback.
+    """
+
+
 # --- what is measured ----------------------------------------------------------------
 
 
@@ -295,7 +302,7 @@ class Scenario(Problem):
         """Values that `all` stands for in the parameter named by `folds`.
 
         Raises:
-            ValueError: One clear line where `params` name data that cannot be read.
+            InputError: `params` name data that cannot be read.
         """
         return ()
 
