@@ -231,10 +231,16 @@ class Problem(ABC):
 
     The engine hands strategies a view that has these attributes and no others, so that
     test data cannot be reached through it by accident.
+
+    Attributes:
+        budget: What every strategy may use.
+        recipe: The scenario's default optimizer settings.
+        seed: The cell's seed; what a strategy draws before its run comes from it.
     """
 
     budget: Budget
     recipe: Recipe
+    seed: int = 0
 
     @property
     @abstractmethod
