@@ -1,0 +1,106 @@
+"""What a cell costs: parameters, seconds, memory and floating-point operations."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+class Parameters:
+    """Counts of trainable parameters, told apart by where they come from.
+
+    Args:
+        model: Before a strategy touched it: what it has now is the backbone's.
+        heads: Parameters that are trained whatever the strategy.
+    """
+
+    def __init__(self, model: nn.Module, heads: Iterable[nn.Parameter]) -> None:
+        self._backbone = {id(p): p for p in model.parameters()}
+        self._heads = {id(p): p for p in heads}
+        self._largest = {"adapter": 0, "other": 0, "head": 0}
+        self.total = sum(p.numel() for p in self._backbone.values())
+
+    def count(self, model: nn.Module, trained: Iterable[nn.Parameter]) -> None:
+        """Note what is trained now; the largest count of the cell is kept.
+
+        `adapter` counts parameters that a strategy brought, `other` those of the
+        backbone, `head` those of the heads.
+        """
+        now = dict.fromkeys(self._largest, 0)
+        for parameter in {id(p): p for p in trained}.values():
+            if id(parameter) in self._heads:
+                now["head"] += parameter.numel()
+            elif id(parameter) in self._backbone:
+                now["other"] += parameter.numel()
+            else:
+                now["adapter"] += parameter.numel()
+        self._largest = {k: max(v, now[k]) for k, v in self._largest.items()}
+        self.total = max(self.total, sum(p.numel() for p in model.parameters()))
+
+    @property
+    def trainable(self) -> dict[str, int]:
+        """The largest number trained at once: `adapter`, `other`, `head`."""
+        return dict(self._largest)
+
+
+class Clock:
+    """Seconds spent on each activity; activities do not nest."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def measure(self, activity: str) -> Iterator[None]:
+        """Add the time spent inside to `activity`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self.seconds[activity] = self.seconds.get(activity, 0.0) + spent
+
+    @property
+    def total(self) -> float:
+        """Seconds since this clock was made."""
+        return time.perf_counter() - self._start
+
+
+class PeakMemory:
+    """Largest memory in bytes since this was made.
+
+    On CUDA, what the allocator handed out; on the CPU, the resident size of the whole
+    process. Where the system cannot start that count anew (anything but Linux), it
+    covers the process since its start.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        elif _CLEAR.exists():
+            _CLEAR.write_text("5")
+
+    @property
+    def bytes(self) -> int:
+        """The peak so far."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if _STATUS.exists():
+            for line in _STATUS.read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        import resource  # absent on Windows, where none of the ways above is either
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+_CLEAR = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
