@@ -1,0 +1,193 @@
+"""What several tests share: a scenario small enough to reason about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from clbench.contract import (
+    Batch,
+    Budget,
+    Card,
+    Data,
+    Experience,
+    Layer,
+    Metric,
+    Recipe,
+    Result,
+    Scenario,
+)
+from clbench.matrix import Matrix
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+class Points(Data):
+    """Labelled points of the plane, drawn from one cloud for each class."""
+
+    def __init__(self, task: int, examples: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(1000 * task + seed)
+        self.y = torch.randint(3, (examples,), generator=generator)
+        noise = torch.randn(examples, 4, generator=generator)
+        centres = 3 * torch.randn(3, 4, generator=torch.Generator().manual_seed(task))
+        self.x = centres[self.y] + noise
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        chosen = torch.as_tensor(indices)
+        return {"x": self.x[chosen], "label": self.y[chosen]}
+
+    def batches(self, seed: int, steps: int) -> Iterator[Sequence[int]]:
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(steps):
+            yield torch.randint(len(self), (16,), generator=generator).tolist()
+
+
+class Block(nn.Module):
+    """An attention-like block whose maps have roles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+        self.proj = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return x + self.proj(torch.tanh(q) * torch.sigmoid(k) + v)
+
+
+class Net(nn.Module):
+    """A backbone of two blocks and a head for three classes."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.stem = nn.Linear(4, 8)
+        self.blocks = nn.Sequential(Block(), Block())
+        self.head = nn.Linear(8, 3)
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.3, generator=generator)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.head(self.blocks(self.stem(batch["x"])))
+
+
+class Blobs(Scenario):
+    """Clouds of points, one task after another.
+
+    Args:
+        experiences: Number of tasks.
+        steps: Optimizer steps of each.
+        poison: Step whose loss is NaN; -1 poisons none.
+        every: Steps between evaluations within an experience.
+    """
+
+    version = 3
+    main = Metric(name="final", title="Accuracy", definition="Mean of the last row.")
+    metrics = (main,)
+
+    def __init__(
+        self,
+        *,
+        experiences: int = 2,
+        steps: int = 30,
+        poison: int = -1,
+        every: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.experiences, self.steps, self.seed = experiences, steps, seed
+        self.poison = poison
+        self.budget = Budget(
+            steps=experiences * steps, batch_size=16, evaluate_every=every or None
+        )
+        self.recipe = Recipe(lr=1e-2)
+        self._losses = 0
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(f"task{i}" for i in range(self.experiences))
+
+    def model(self) -> nn.Module:
+        return Net(self.seed)
+
+    def stream(self) -> Sequence[Experience]:
+        return [
+            Experience(
+                index=i,
+                name=name,
+                tasks=(name,),
+                train=Points(i, 200, self.seed),
+                steps=self.steps,
+            )
+            for i, name in enumerate(self.tasks)
+        ]
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        loss = nn.functional.cross_entropy(output, batch["label"])
+        self._losses += 1
+        return loss * float("nan") if self._losses == self.poison + 1 else loss
+
+    def merit(self, output: Tensor, batch: Batch) -> Tensor:
+        return -nn.functional.cross_entropy(output, batch["label"], reduction="none")
+
+    def distance(self, new: Tensor, old: Tensor, batch: Batch) -> Tensor:
+        new, old = new.log_softmax(-1), old.log_softmax(-1)
+        return (old.exp() * (old - new)).sum(-1).mean()
+
+    def evaluate(self, model: nn.Module, upto: int) -> dict[str, Result]:
+        row = {}
+        for i, name in enumerate(self.tasks):
+            data = Points(i, 100, self.seed + 500)
+            prediction = model({"x": data.x}).argmax(-1)
+            row[name] = Result(
+                metrics={"accuracy": float((prediction == data.y).float().mean())},
+                outcomes={
+                    "prediction": prediction.numpy(),
+                    "label": data.y.numpy(),
+                    "confidence": np.ones(100, dtype=np.float32),
+                },
+            )
+        return row
+
+    def adaptable(self, model: nn.Module) -> Iterator[Layer]:
+        for i in range(2):
+            for j, role in enumerate("qkv"):
+                rows = (8 * j, 8 * j + 8)
+                yield Layer(path=f"blocks.{i}.qkv", role=role, rows=rows)
+            yield Layer(path=f"blocks.{i}.proj", role="out")
+
+    def heads(self, model: nn.Module) -> Iterator[nn.Parameter]:
+        yield from model.head.parameters()
+
+    def card(self) -> Card:
+        return Card(data="blobs", fingerprint="0" * 12, backbone="net")
+
+    @classmethod
+    def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
+        return {"final": float(np.mean(matrix.array("accuracy")[-1]))}
+
+    @classmethod
+    def toy(cls) -> Blobs:
+        return cls(steps=3)
+
+
+@pytest.fixture(scope="session")
+def blobs() -> type[Blobs]:
+    """The class of the scenario, to be made with the parameters that a test needs."""
+    return Blobs
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden numbers and real data that lies beside a checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("there is no folder ../shared with golden numbers and real data")
+    return SHARED
