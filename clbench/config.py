@@ -1,0 +1,230 @@
+"""`strategy=pego strategy.rank=8 scenario=dg seed=0,1,2` -> resolved cells."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clbench import compose, grammar, registry, schema
+from clbench.choices import Choices
+from clbench.resolved import FLAGS, Cell, Options, PluginChoice, Seed
+from clbench.contract import InputError, Recipe
+from clbench.grammar import Setting
+from clbench.plugin import GROUPS, Kind
+from clbench.schema import Parameter
+from clbench.tuned import Tuned, read_tuned
+
+__all__ = ["Cell", "Options", "PluginChoice", "resolve"]
+
+EXPERIMENT = "+experiment"
+
+Values = Mapping[str, Any]
+"""One value for each key that is set."""
+
+
+def resolve(overrides: Sequence[str]) -> tuple[list[Cell], Options]:
+    """The cells that `overrides` name, in the order of Hydra's sweeps, and the options.
+
+    The leftmost sweep varies slowest. Of a key that is given twice the last counts.
+    What a saved configuration sets lies below the command line.
+
+    Raises:
+        InputError: An override is not understood; one line says what would be.
+    """
+    given = [grammar.parse(text) for text in overrides]
+    files = [Path(s.value) for s in given if s.key == EXPERIMENT]
+    given = [s for s in given if s.key != EXPERIMENT]
+    saved = [document for file in files for document in grammar.read(file)]
+    cells: dict[str, Cell] = {}
+    options = Options()
+    for document in saved or [[]]:
+        settings = _merge(document, given)
+        _known(settings)
+        options = _options(settings)
+        if options.plugins is not None:
+            registry.use(options.plugins)
+        for cell in _sweep(settings, options.tuned):
+            cells.setdefault(cell.key(), cell)
+    return list(cells.values()), options
+
+
+def _merge(saved: Sequence[Setting], given: Sequence[Setting]) -> dict[str, Setting]:
+    """The settings in force, by key.
+
+    A command line that names another plugin than the file leaves the file's parameters
+    of its own plugin behind.
+    """
+    merged = {setting.key: setting for setting in saved}
+    for setting in given:
+        if setting.key in GROUPS and setting != merged.get(setting.key):
+            old = [k for k in merged if k.startswith(f"{setting.key}.")]
+            known = {s.key for s in given}
+            for key in old:
+                if key not in known:
+                    del merged[key]
+        # Taken out first, so that the last of several is also the last in order.
+        merged.pop(setting.key, None)
+        merged[setting.key] = setting
+    return merged
+
+
+def _known(settings: Mapping[str, Setting]) -> None:
+    """Refuse keys that mean nothing, whatever the plugins."""
+    options = [name for name in schema.parameters(Options) if name not in FLAGS]
+    recipe = [f"recipe.{name}" for name in schema.parameters(Recipe)]
+    single = ["strategy", "scenario", "seed", *options]
+    for key in settings:
+        first, _, rest = key.partition(".")
+        if first in GROUPS and rest:
+            continue
+        if key in single or (first == "recipe" and rest):
+            continue
+        near = registry.nearest(key, [EXPERIMENT, *single, *recipe])
+        raise InputError(f"unknown key '{key}'{near} ({grammar.HELP})")
+
+
+def _options(settings: Mapping[str, Setting]) -> Options:
+    known = schema.parameters(Options)
+    see = schema.see("options")
+    values = {
+        key: schema.check(known, key, setting.value, key=key, see=see)
+        for key, setting in settings.items()
+        if key in known
+    }
+    return Options(**values)
+
+
+def _sweep(settings: Mapping[str, Setting], tuned: bool) -> Iterator[Cell]:
+    """Every combination of the values that are given."""
+    options = schema.parameters(Options)
+    axes = {key: s.values for key, s in settings.items() if key not in options}
+    sides = {kind: Choices(kind, settings) for kind in GROUPS}
+    for combination in itertools.product(*axes.values()):
+        values = dict(zip(axes, combination, strict=True))
+        yield from _cells(values, sides, tuned)
+
+
+@dataclass
+class _Entries:
+    """Values of one plugin, or of the recipe, and where each comes from."""
+
+    values: dict[str, Any]
+    origins: dict[str, str]
+
+    def put(self, name: str, value: Any, origin: str) -> None:
+        """Set one, unless it has that value already."""
+        if name not in self.values or self.values[name] != value:
+            self.values[name] = value
+            self.origins[name] = origin
+
+
+def _cells(
+    values: Values, sides: Mapping[Kind, Choices], tuned: bool
+) -> Iterator[Cell]:
+    """The cells of one combination: one, or one for each fold."""
+    choice, name = values["strategy"], values["scenario"]
+    scenario = _defaults(sides["scenario"].schemas[name])
+    for key, value in sides["scenario"].given(name, values)[name].items():
+        scenario.put(key, value, "user")
+    user = sides["strategy"].given(choice, values)
+    for fold in _folds(name, scenario, sides["scenario"]):
+        strategies = {m: _defaults(sides["strategy"].schemas[m]) for m in user}
+        recipe = _Entries({}, {})
+        if tuned:
+            _tune(strategies, recipe, name, fold, sides)
+        for member, entries in strategies.items():
+            for key, value in user[member].items():
+                entries.put(key, value, "user")
+        for key, value in _recipe(values).items():
+            recipe.put(key, value, "user")
+        several = len(strategies) > 1
+        parts = {
+            f"strategy.{m}." if several else "strategy.": entries
+            for m, entries in strategies.items()
+        } | {"scenario.": fold, "recipe.": recipe}
+        yield Cell(
+            strategy=tuple(PluginChoice(m, e.values) for m, e in strategies.items()),
+            scenario=PluginChoice(name, fold.values),
+            seed=_seed(values),
+            recipe=recipe.values,
+            origins={p + k: o for p, e in parts.items() for k, o in e.origins.items()},
+            tuned=tuned,
+        )
+
+
+def _defaults(parameters: Mapping[str, Parameter]) -> _Entries:
+    values = {name: parameter.default for name, parameter in parameters.items()}
+    return _Entries(values, dict.fromkeys(values, "default"))
+
+
+def _folds(plugin: str, entries: _Entries, side: Choices) -> Iterator[_Entries]:
+    """`entries`, or one copy for each value that `all` stands for."""
+    scenario = registry.load("scenario", plugin)
+    name = scenario.folds
+    if name is None or entries.values.get(name) != "all":
+        yield entries
+        return
+    for value in scenario.fold_values(entries.values):
+        fold = _Entries(dict(entries.values), dict(entries.origins))
+        fold.put(name, side.check(plugin, name, value, f"scenario.{name}"), "user")
+        yield fold
+
+
+def _tune(
+    strategies: Mapping[str, _Entries],
+    recipe: _Entries,
+    scenario: str,
+    fold: _Entries,
+    sides: Mapping[Kind, Choices],
+) -> None:
+    """Lay tuned settings over the defaults.
+
+    The recipe is that of the member that prepares the model, or of the first.
+    """
+    classes = {name: registry.load("strategy", name) for name in strategies}
+    leader = compose.owner("prepare", classes) or next(iter(strategies))
+    for name, entries in strategies.items():
+        tuned = read_tuned(registry.get("strategy", name), scenario)
+        if tuned is None or not _applies(tuned, fold, sides["scenario"], scenario):
+            continue
+        for key, value in tuned.strategy.items():
+            where = f"{tuned.path.name}: strategy.{key}"
+            checked = sides["strategy"].check(name, key, value, where)
+            entries.put(key, checked, tuned.origin)
+        if name == leader:
+            for key, value in _recipe(
+                {f"recipe.{k}": v for k, v in tuned.recipe.items()}
+            ).items():
+                recipe.put(key, value, tuned.origin)
+
+
+def _applies(tuned: Tuned, fold: _Entries, side: Choices, scenario: str) -> bool:
+    return all(
+        fold.values[key]
+        == side.check(scenario, key, value, f"{tuned.path.name}: when.{key}")
+        for key, value in tuned.when.items()
+    )
+
+
+def _recipe(values: Values) -> dict[str, Any]:
+    known = schema.parameters(Recipe)
+    see = schema.see("recipe")
+    return {
+        key.removeprefix("recipe."): schema.check(
+            known, key.removeprefix("recipe."), value, key=key, see=see
+        )
+        for key, value in values.items()
+        if key.startswith("recipe.")
+    }
+
+
+def _seed(values: Values) -> int:
+    seed = Parameter("seed", Seed, 0)
+    see = grammar.HELP
+    checked = schema.check(
+        {"seed": seed}, "seed", values.get("seed", 0), key="seed", see=see
+    )
+    return int(checked)

@@ -1,0 +1,209 @@
+"""What is to be run: resolved cells, and the options that change no number."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from annotated_types import Ge
+from pydantic import StringConstraints
+from pydantic_core import to_jsonable_python
+
+from clbench import schema
+from clbench.contract import Count, Recipe
+from clbench.grammar import write
+from clbench.plugin import Kind
+
+
+@dataclass(frozen=True)
+class PluginChoice:
+    """A plugin and all its parameters.
+
+    Attributes:
+        name: What the command line calls it.
+        params: A value for every keyword, defaults included.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One strategy on one scenario, with every parameter resolved.
+
+    Attributes:
+        strategy: One plugin, or several that learn together.
+        scenario: What is learned.
+        seed: Of everything random.
+        recipe: Entries that replace those of the scenario's recipe.
+        origins: Where each value comes from, by its key on the command line:
+            `default`, `tuned:<hash of the file>` or `user`. One of the values that
+            `all` stands for counts as given by the user.
+        tuned: Whether tuned settings may apply.
+    """
+
+    strategy: tuple[PluginChoice, ...]
+    scenario: PluginChoice
+    seed: int
+    recipe: Mapping[str, Any]
+    origins: Mapping[str, str] = field(default_factory=dict)
+    tuned: bool = True
+
+    @property
+    def name(self) -> str:
+        """The strategy's name; those of its members joined by `+`."""
+        return "+".join(member.name for member in self.strategy)
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Every key of the command line but the plugins' names, with its value."""
+        for member in self.strategy:
+            prefix = f"strategy.{member.name}" if self.strategy[1:] else "strategy"
+            yield from ((f"{prefix}.{k}", v) for k, v in member.params.items())
+        yield from ((f"scenario.{k}", v) for k, v in self.scenario.params.items())
+        yield from ((f"recipe.{k}", v) for k, v in self.recipe.items())
+
+    def key(self) -> str:
+        """12 hexadecimal digits that tell this configuration from any other.
+
+        Where values came from, the device and the folder of records do not enter.
+        """
+        plain = self.to_dict()
+        del plain["origins"], plain["tuned"]
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def label(self) -> str:
+        """A short text that tells it from its neighbours: what is not default."""
+        given = [f"{k.partition('.')[2]}={write(v)}" for k, v in self._given()]
+        texts = [self.name, f"on {self.scenario.name}", *given, f"seed={self.seed}"]
+        return " ".join(texts)
+
+    def command(self) -> str:
+        """The command that runs exactly this cell again."""
+        settings: list[tuple[str, Any]] = [
+            ("strategy", self.name),
+            ("scenario", self.scenario.name),
+            *self._given(),
+            ("seed", self.seed),
+        ]
+        if not self.tuned:
+            settings.append(("tuned", False))
+        words = [shlex.quote(f"{k}={write(v)}") for k, v in settings]
+        return " ".join(["clbench run", *words])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        plain: dict[str, Any] = to_jsonable_python(
+            {
+                "strategy": [_choice(member) for member in self.strategy],
+                "scenario": _choice(self.scenario),
+                "seed": self.seed,
+                "recipe": dict(self.recipe),
+                "origins": dict(self.origins),
+                "tuned": self.tuned,
+            }
+        )
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Cell:
+        """The cell that gave `plain` in `to_dict`.
+
+        Raises:
+            InputError: A plugin is unknown here, or does not take its parameters.
+        """
+        recipe = schema.parameters(Recipe)
+        return cls(
+            strategy=tuple(
+                _chosen("strategy", entry["name"], entry["params"])
+                for entry in plain["strategy"]
+            ),
+            scenario=_chosen(
+                "scenario", plain["scenario"]["name"], plain["scenario"]["params"]
+            ),
+            seed=plain["seed"],
+            recipe={
+                name: schema.check(
+                    recipe, name, value, key=f"recipe.{name}", see=schema.see("recipe")
+                )
+                for name, value in plain["recipe"].items()
+            },
+            origins=dict(plain["origins"]),
+            tuned=plain["tuned"],
+        )
+
+    def to_yaml(self) -> str:
+        """A document that `+experiment=FILE` reads back to this cell."""
+        tree: dict[str, Any] = {
+            "strategy": {"name": write(self.name)},
+            "scenario": {"name": write(self.scenario.name)},
+        }
+        for key, value in self.items():
+            *parents, name = key.split(".")
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            plain = to_jsonable_python(value)
+            branch[name] = write(plain) if isinstance(plain, str) else plain
+        tree |= {"seed": self.seed, "tuned": self.tuned}
+        return yaml.safe_dump(tree, sort_keys=False)
+
+    def _given(self) -> list[tuple[str, Any]]:
+        """What a user must write to get this cell and no other."""
+        return [(k, v) for k, v in self.items() if self.origins.get(k) == "user"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How cells are run; none of it changes a number.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        out: Folder of the records.
+        plugins: Folder of local plugins.
+        tuned: Whether tuned settings apply.
+        threads: CPU threads of torch; null leaves its choice.
+        force: Run cells again whose record exists.
+        quiet: Show no progress.
+        json: Print one JSON object for each cell and nothing else.
+    """
+
+    device: Annotated[
+        str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    ] = "auto"
+    out: Path = Path("runs")
+    plugins: Path | None = None
+    tuned: bool = True
+    threads: Count | None = None
+    force: bool = False
+    quiet: bool = False
+    json: bool = False
+
+
+FLAGS = ("force", "quiet", "json")
+"""Options that are flags of the command line, not keys."""
+
+Seed = Annotated[int, Ge(0)]
+"""A whole number, at least 0."""
+
+
+def _choice(choice: PluginChoice) -> dict[str, Any]:
+    return {"name": choice.name, "params": dict(choice.params)}
+
+
+def _chosen(kind: Kind, name: str, params: Mapping[str, Any]) -> PluginChoice:
+    known = schema.plugin_parameters(kind, name)
+    values = {
+        key: schema.check(
+            known, key, value, key=f"{kind}.{key}", see=schema.see(kind, name)
+        )
+        for key, value in params.items()
+    }
+    return PluginChoice(name, values)

@@ -1,0 +1,73 @@
+"""Tuned settings: what a strategy was found to need on a scenario, kept in a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clbench.contract import InputError
+from clbench.plugin import Plugin
+
+
+class _Content(BaseModel):
+    """What such a file holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    when: dict[str, Any] = {}
+    strategy: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    chosen_by: str
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Settings that take the place of defaults, below those of the user.
+
+    Attributes:
+        path: The file.
+        origin: `tuned:` and the start of the file's hash.
+        when: Scenario parameters that must have these values for it to hold.
+        strategy: Parameters of the strategy.
+        recipe: Entries of the recipe.
+        chosen_by: How they were found.
+    """
+
+    path: Path
+    origin: str
+    when: Mapping[str, Any]
+    strategy: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    chosen_by: str
+
+
+def read_tuned(plugin: Plugin, scenario: str) -> Tuned | None:
+    """What the strategy `plugin` was found to need on `scenario`; None if unknown.
+
+    It lies beside the plugin, as `tuned/<strategy>--<scenario>.yaml`.
+
+    Raises:
+        InputError: The file is damaged, or has other keys than `Tuned` names.
+    """
+    if plugin.path is None:
+        return None
+    path = plugin.path.parent / "tuned" / f"{plugin.name}--{scenario}.yaml"
+    if not path.is_file():
+        return None
+    text = path.read_bytes()
+    try:
+        content = _Content.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        line = " ".join(str(error).split())
+        raise InputError(
+            f"{path} is no file of tuned settings (when, strategy, recipe, chosen_by; "
+            f"docs/plugins.md): {line}"
+        ) from error
+    digest = hashlib.sha256(text).hexdigest()[:12]
+    return Tuned(path=path, origin=f"tuned:{digest}", **dict(content))

@@ -1,0 +1,7 @@
+"""A strategy without parameters."""
+
+from clbench.contract import Strategy
+
+
+class Plain(Strategy):
+    """Plain fine-tuning."""
