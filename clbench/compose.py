@@ -11,8 +11,8 @@ from clbench.registry import load
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from clbench.resolved import Cell
     from clbench.contract import Batch, Run
+    from clbench.resolved import Cell
 
 
 def build(cell: Cell) -> Strategy:

@@ -10,10 +10,10 @@ from typing import Any
 
 from clbench import compose, grammar, registry, schema
 from clbench.choices import Choices
-from clbench.resolved import FLAGS, Cell, Options, PluginChoice, Seed
 from clbench.contract import InputError, Recipe
 from clbench.grammar import Setting
 from clbench.plugin import GROUPS, Kind
+from clbench.resolved import FLAGS, Cell, Options, PluginChoice, Seed
 from clbench.schema import Parameter
 from clbench.tuned import Tuned, read_tuned
 

@@ -68,7 +68,7 @@ class Points(Scenario):
         self._asked = 0
 
     @classmethod
-    def fold_values(cls, params: Mapping[str, Any]) -> Sequence[str]:
+    def fold_values(cls, params: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG003
         return DOMAINS
 
     @property
