@@ -295,6 +295,8 @@ class Scenario(Problem):
             `fold_values`; boards average over it. None where a cell is complete.
         replicates: Parameters besides `seed` that repeat an experiment, such as the
             order of tasks; boards never treat them as different problems.
+        incidental: Parameters that cannot change a number, such as the folder where the
+            data lie; boards compare cells whatever these are.
     """
 
     version: ClassVar[int] = 1
@@ -302,6 +304,7 @@ class Scenario(Problem):
     metrics: ClassVar[tuple[Metric, ...]]
     folds: ClassVar[str | None] = None
     replicates: ClassVar[tuple[str, ...]] = ()
+    incidental: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def fold_values(cls, params: Mapping[str, Any]) -> Sequence[str]:
@@ -363,7 +366,7 @@ class Run(ABC):
         problem: The scenario without its judge.
         experience: The part being learned.
         device: Where tensors live.
-        step: Optimizer steps done in this experience.
+        step: Optimizer steps done in this experience; `after_step` counts its own.
         steps: Optimizer steps of this experience in all.
         total_step: Optimizer steps done in the cell.
         rng: CPU generator of the strategy's own randomness.

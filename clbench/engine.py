@@ -224,7 +224,7 @@ class Hooks(SupervisedPlugin):  # type: ignore[misc]
 
     def before_update(self, strategy: Loop, **kwargs: Any) -> None:
         """Look at the loss, let the strategy edit gradients, set learning rates."""
-        self._losses.append((self._run.total_step, strategy.loss.detach()))
+        self._losses.append((self._run.total_step, strategy.loss.detach().sum()))
         self._examples += batch_size(strategy.mbatch)
         if len(self._losses) >= self._patience:
             self._flush()
@@ -235,8 +235,8 @@ class Hooks(SupervisedPlugin):  # type: ignore[misc]
     def after_update(self, strategy: Loop, **kwargs: Any) -> None:
         """The optimizer has stepped."""
         run = self._run
-        self._strategy.after_step(run)
         run.advance()
+        self._strategy.after_step(run)
         every = run.problem.budget.evaluate_every
         if every and run.step % every == 0 and run.step < run.steps:
             self._flush()

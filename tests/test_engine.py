@@ -173,8 +173,7 @@ def test_parameters_that_enter_late_follow_a_schedule_of_their_own(blobs):
 
     learn(blobs(experiences=1, steps=8), Grow())
     # The first entry is read when the group has just been added.
-    assert rates[1:] == [1.0 * 0.25, 0.5, 1.0, 1.0, 1.0][: len(rates) - 1]
-    assert rates[1] == 0.25
+    assert rates == [1.0, 0.25, 0.5, 1.0, 1.0, 1.0, 1.0]
 
 
 def test_a_parameter_cannot_enter_twice(blobs):
@@ -226,7 +225,7 @@ def test_a_strategy_cannot_reach_the_judge_by_accident(blobs):
 def test_seeds_differ_by_purpose_and_not_by_process():
     seeds = {derive(0, "a"), derive(0, "b"), derive(1, "a"), derive(0, "a", 1)}
     assert len(seeds) == 4
-    assert derive(0, "augment", 0, 17) == 5459113926081044563
+    assert derive(0, "augment", 0, 17) == 4377251581587918122
 
 
 def test_a_misspelt_hook_is_an_error_when_the_class_is_made():
