@@ -138,7 +138,7 @@ def _cells(
         for member, entries in strategies.items():
             for key, value in user[member].items():
                 entries.put(key, value, "user")
-        for key, value in _recipe(values).items():
+        for key, value in _recipe(_below("recipe", values), "recipe").items():
             recipe.put(key, value, "user")
         several = len(strategies) > 1
         parts = {
@@ -153,6 +153,12 @@ def _cells(
             origins={p + k: o for p, e in parts.items() for k, o in e.origins.items()},
             tuned=tuned,
         )
+
+
+def _below(first: str, values: Values) -> dict[str, Any]:
+    """The values whose keys begin with `first`, by the rest of their keys."""
+    start = f"{first}."
+    return {k.removeprefix(start): v for k, v in values.items() if k.startswith(start)}
 
 
 def _defaults(parameters: Mapping[str, Parameter]) -> _Entries:
@@ -195,29 +201,26 @@ def _tune(
             checked = sides["strategy"].check(name, key, value, where)
             entries.put(key, checked, tuned.origin)
         if name == leader:
-            for key, value in _recipe(
-                {f"recipe.{k}": v for k, v in tuned.recipe.items()}
-            ).items():
+            where = f"{tuned.path.name}: recipe"
+            for key, value in _recipe(tuned.recipe, where).items():
                 recipe.put(key, value, tuned.origin)
 
 
 def _applies(tuned: Tuned, fold: _Entries, side: Choices, scenario: str) -> bool:
+    where = f"{tuned.path.name}: when"
     return all(
-        fold.values[key]
-        == side.check(scenario, key, value, f"{tuned.path.name}: when.{key}")
+        side.check(scenario, key, value, f"{where}.{key}") == fold.values[key]
         for key, value in tuned.when.items()
     )
 
 
-def _recipe(values: Values) -> dict[str, Any]:
+def _recipe(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`entries` of the recipe, checked; `where` they stand is told to the user."""
     known = schema.parameters(Recipe)
     see = schema.see("recipe")
     return {
-        key.removeprefix("recipe."): schema.check(
-            known, key.removeprefix("recipe."), value, key=key, see=see
-        )
-        for key, value in values.items()
-        if key.startswith("recipe.")
+        name: schema.check(known, name, value, key=f"{where}.{name}", see=see)
+        for name, value in entries.items()
     }
 
 

@@ -8,11 +8,10 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge
-from pydantic import StringConstraints
 from pydantic_core import to_jsonable_python
 
 from clbench import schema
@@ -69,6 +68,10 @@ class Cell:
         yield from ((f"scenario.{k}", v) for k, v in self.scenario.params.items())
         yield from ((f"recipe.{k}", v) for k, v in self.recipe.items())
 
+    def given(self) -> list[tuple[str, Any]]:
+        """What a user must write to get this cell and no other."""
+        return [(k, v) for k, v in self.items() if self.origins.get(k) == "user"]
+
     def key(self) -> str:
         """12 hexadecimal digits that tell this configuration from any other.
 
@@ -81,7 +84,7 @@ class Cell:
 
     def label(self) -> str:
         """A short text that tells it from its neighbours: what is not default."""
-        given = [f"{k.partition('.')[2]}={write(v)}" for k, v in self._given()]
+        given = [f"{k.partition('.')[2]}={write(v)}" for k, v in self.given()]
         texts = [self.name, f"on {self.scenario.name}", *given, f"seed={self.seed}"]
         return " ".join(texts)
 
@@ -90,7 +93,7 @@ class Cell:
         settings: list[tuple[str, Any]] = [
             ("strategy", self.name),
             ("scenario", self.scenario.name),
-            *self._given(),
+            *self.given(),
             ("seed", self.seed),
         ]
         if not self.tuned:
@@ -155,29 +158,23 @@ class Cell:
         tree |= {"seed": self.seed, "tuned": self.tuned}
         return yaml.safe_dump(tree, sort_keys=False)
 
-    def _given(self) -> list[tuple[str, Any]]:
-        """What a user must write to get this cell and no other."""
-        return [(k, v) for k, v in self.items() if self.origins.get(k) == "user"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How cells are run; none of it changes a number.
 
     Attributes:
-        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        device: Where tensors live; `auto` takes an accelerator where there is one.
         out: Folder of the records.
         plugins: Folder of local plugins.
         tuned: Whether tuned settings apply.
-        threads: CPU threads of torch; null leaves its choice.
+        threads: CPU threads of torch; null leaves the choice to it.
         force: Run cells again whose record exists.
         quiet: Show no progress.
         json: Print one JSON object for each cell and nothing else.
     """
 
-    device: Annotated[
-        str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    ] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     out: Path = Path("runs")
     plugins: Path | None = None
     tuned: bool = True

@@ -202,17 +202,12 @@ def _range_text(annotation: Any) -> str:
             f"{signs[field]} {value}"
             for bound in parts
             if isinstance(bound, BaseMetadata)
-            for field, value in _fields(bound).items()
-            if field in signs
+            for field in signs
+            if (value := getattr(bound, field, None)) is not None
         ]
         return ", ".join(texts)
     texts = [_range_text(a) for a in args]
     return ", ".join(dict.fromkeys(t for t in texts if t))
-
-
-def _fields(bound: BaseMetadata) -> dict[str, Any]:
-    """The fields of a bound, by name."""
-    return {name: getattr(bound, name) for name in bound.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
 def _name(annotation: Any) -> str:
