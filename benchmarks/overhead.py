@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import statistics
 import time
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def main() -> None:
         order = [("bare", bare), ("engine", engine)]
         for name, loop in order if round_ % 2 else reversed(order):
             times = loop(scenario, kind, experience)
-            steps = [b - a for a, b in zip(times, times[1:], strict=False)]
+            steps = [b - a for a, b in itertools.pairwise(times)]
             seconds[name] += steps
     ours, theirs = (statistics.median(seconds[name]) for name in ("engine", "bare"))
     print(f"strategy={options.strategy} scenario=dg, {len(seconds['bare'])} steps each")

@@ -71,7 +71,7 @@ def test_hooks_come_in_the_order_of_the_contract(blobs):
         def penalty(self, run, output, batch):
             calls.append("penalty")
             assert output.shape == (16, 3)
-            return None
+            return
 
         def before_step(self, run):
             calls.append("before_step")

@@ -162,9 +162,7 @@ def every_row_judges_every_task(scenario: type[Scenario]) -> None:
         "judging the same model twice gives different numbers",
     )
     for name, value in model.state_dict().items():
-        expect(
-            torch.equal(value, before[name]), f"judging the model changed '{name}'"
-        )
+        expect(torch.equal(value, before[name]), f"judging the model changed '{name}'")
 
 
 def scores_are_the_metrics(scenario: type[Scenario]) -> None:

@@ -1,0 +1,312 @@
+"""One cell, from its configuration to its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic_core import to_jsonable_python
+from torch import nn
+
+from clbench import compose, outcomes, record, registry
+from clbench.contract import Experience, InputError, Problem, Scenario, trainable
+from clbench.engine import Loop, NotFinite, Session, Watch
+from clbench.environment import environment
+from clbench.matrix import Row
+from clbench.metrics.cost import Clock, Parameters, PeakMemory
+from clbench.plugin import Kind
+from clbench.problem import view
+from clbench.record import (
+    Cost,
+    DataCard,
+    Entry,
+    Origin,
+    Plugin,
+    Record,
+    ScenarioPart,
+    Status,
+    StrategyPart,
+    Trainable,
+)
+from clbench.seeding import global_seed
+
+if TYPE_CHECKING:
+    from clbench.report import Reporter
+    from clbench.resolved import Cell, Options, PluginChoice
+
+
+def run_cell(cell: Cell, options: Options, reporter: Reporter) -> Record:
+    """Run `cell` and write its record, whatever happens.
+
+    A cell that fails leaves a record that says so, with every row computed until then;
+    so does one that is interrupted, and KeyboardInterrupt goes on to the caller.
+
+    Raises:
+        InputError: The configuration cannot be run; nothing is written.
+    """
+    scenario = build_scenario(cell)
+    with global_seed(cell.seed):
+        return _Attempt(cell, options, reporter, scenario).run()
+
+
+def build_scenario(cell: Cell) -> Scenario:
+    """The scenario of `cell`, with the recipe that the cell resolves to.
+
+    Raises:
+        InputError: Its parameters or its data are wrong.
+    """
+    kind = registry.load("scenario", cell.scenario.name)
+    scenario: Scenario = kind(**cell.scenario.params, seed=cell.seed)
+    scenario.recipe = dataclasses.replace(scenario.recipe, **cell.recipe)
+    return scenario
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device named by `wanted`; `auto` takes an accelerator where there is one.
+
+    Raises:
+        InputError: There is no such device here.
+    """
+    if wanted == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return found or torch.device("cpu")
+    try:
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device '{wanted}' is not available here; `clbench doctor` lists those "
+            f"that are"
+        ) from error
+    return torch.device(wanted)
+
+
+class _Attempt(Watch):
+    """One attempt at a cell: runs it, gathers its rows and costs, writes them down."""
+
+    def __init__(
+        self, cell: Cell, options: Options, reporter: Reporter, scenario: Scenario
+    ) -> None:
+        self._cell = cell
+        self._options = options
+        self._reporter = reporter
+        self._scenario = scenario
+        self._strategy = compose.build(cell)
+        self._device = pick_device(options.device)
+        self._clock = Clock()
+        self._memory = PeakMemory(self._device)
+        self._parameters: Parameters | None = None
+        self._rows: list[Row] = []
+        self._outcomes: list[Mapping[str, Mapping[str, Any]]] = []
+        self._log: dict[str, list[tuple[int, float]]] = {}
+        self._learned: dict[str, int] = {}
+        self._examples = 0
+        self._steps = 0
+        self._session: Session | None = None
+        self._before = 0.0
+
+    def run(self) -> Record:
+        """Run, and write the record. See `run_cell`."""
+        problem = view(self._scenario)
+        reason = self._strategy.unsupported(problem)
+        if reason is not None:
+            return self._write("unsupported", reason)
+        try:
+            self._learn(problem)
+        except InputError:
+            raise
+        except KeyboardInterrupt:
+            self._write("interrupted", f"interrupted at step {self._steps}")
+            raise
+        except NotFinite as error:
+            return self._write("failed", str(error), step=error.step)
+        except Exception as error:
+            self._reporter.note(traceback.format_exc())
+            reason = f"{type(error).__name__}: {_first_line(error)}"
+            return self._write("failed", reason, step=self._steps)
+        return self._write("ok", None)
+
+    def _learn(self, problem: Problem) -> None:
+        scenario, strategy = self._scenario, self._strategy
+        with self._clock.measure("prepare"):
+            model = scenario.model()
+            self._parameters = Parameters(model, scenario.heads(model))
+            strategy.prepare(model, problem)
+            model.to(self._device)
+            stream = scenario.stream()
+            self._parameters.count(model, trainable(model.parameters()))
+        self._learned = _learned(stream)
+        self._reporter.start(self._facts())
+        self._reporter.total(sum(experience.steps for experience in stream))
+        self._row(model, experience=0, boundary=True)
+        self._before = self._clock.seconds["evaluate"]
+        self._session = Session(model, problem, self._device, self._note)
+        loop = Loop(run=self._session, strategy=strategy, watch=self)
+        with self._clock.measure("learn"):
+            loop.learn(stream)
+
+    # --- told by the loop ---
+
+    def begun(self, run: Session) -> None:
+        """Count what is trained in this experience."""
+        assert self._parameters is not None
+        trained = (
+            [p for entry in run.optimizer.param_groups for p in entry["params"]]
+            if run.groups is not None
+            else []
+        )
+        self._parameters.count(run.model, trained)
+
+    def stepped(self, run: Session, losses: Sequence[float], examples: int) -> None:
+        """Show progress."""
+        self._steps += len(losses)
+        self._examples += examples
+        for loss in losses:
+            self._reporter.advance(loss, examples // len(losses))
+
+    def evaluate(self, run: Session, boundary: bool) -> None:
+        """Add a row to the matrix."""
+        learned = run.experience.index + boundary
+        self._row(run.model, experience=learned, boundary=boundary)
+
+    # --- what lands in the record ---
+
+    def _row(self, model: nn.Module, *, experience: int, boundary: bool) -> None:
+        with self._clock.measure("evaluate"), torch.no_grad():
+            model.eval()
+            results = self._scenario.evaluate(model, experience)
+            model.train()
+        scores = {task: dict(result.metrics) for task, result in results.items()}
+        self._rows.append(
+            Row(
+                experience=experience,
+                step=self._steps,
+                boundary=boundary,
+                scores=scores,
+            )
+        )
+        self._outcomes.append({task: r.outcomes for task, r in results.items()})
+
+    def _note(self, name: str, step: int, value: float) -> None:
+        self._log.setdefault(name, []).append((step, float(value)))
+
+    def _facts(self) -> dict[str, str]:
+        """What the user sees before training."""
+        assert self._parameters is not None
+        card = self._scenario.card()
+        trained = sum(self._parameters.trainable.values())
+        total = self._parameters.total
+        return {
+            "strategy": self._cell.name,
+            "scenario": self._cell.label().partition(" on ")[2],
+            "data": f"{card.data} ({card.fingerprint[:12]})",
+            "backbone": card.backbone,
+            "parameters": f"{trained:,} of {total:,} trained ({trained / total:.2%})",
+            "device": str(self._device),
+        }
+
+    def _write(
+        self, status: Status, reason: str | None, step: int | None = None
+    ) -> Record:
+        """Write the record, and the outcomes beside it."""
+        cell, scenario = self._cell, self._scenario
+        made = Record(
+            key=cell.key(),
+            status=status,
+            reason=reason,
+            step_failed=step,
+            strategy=StrategyPart(
+                name=cell.name,
+                members=[_plugin("strategy", member) for member in cell.strategy],
+            ),
+            scenario=ScenarioPart(
+                **_plugin("scenario", cell.scenario).model_dump(),
+                version=scenario.version,
+                main=scenario.main.name,
+                fold=scenario.folds,
+                card=DataCard(**dataclasses.asdict(scenario.card())),
+            ),
+            seed=cell.seed,
+            recipe=to_jsonable_python(dataclasses.asdict(scenario.recipe)),
+            origins=dict(cell.origins),
+            budget=dataclasses.asdict(scenario.budget),
+            learned=self._learned,
+            rows=[_entry(row) for row in self._rows],
+            log=self._log,
+            cost=self._cost(),
+            environment=environment(torch.get_num_threads()),
+            command=cell.command(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        path = record.path_of(self._options.out, cell)
+        if self._rows:
+            record.write_bytes(
+                record.outcomes_path(path), outcomes.pack(self._outcomes)
+            )
+        record.write(made, path)
+        return made
+
+    def _cost(self) -> Cost | None:
+        if self._parameters is None or self._session is None:
+            return None
+        spent = self._clock.seconds
+        inside = spent.get("evaluate", 0.0) - self._before
+        train = max(spent.get("learn", 0.0) - inside, 0.0)
+        return Cost(
+            trainable=Trainable(**self._parameters.trainable),
+            parameters=self._parameters.total,
+            steps=self._steps,
+            examples=self._examples,
+            seconds={
+                "prepare": round(spent.get("prepare", 0.0), 3),
+                "train": round(train, 3),
+                "evaluate": round(spent.get("evaluate", 0.0), 3),
+                "total": round(self._clock.total, 3),
+            },
+            examples_per_second=round(self._examples / train, 1) if train else 0.0,
+            peak_bytes=self._memory.bytes,
+            flops=self._session.step_flops * self._steps,
+            device=_device_name(self._device),
+        )
+
+
+def _plugin(kind: Kind, choice: PluginChoice) -> Plugin:
+    origin = registry.get(kind, choice.name).origin
+    return Plugin(
+        name=choice.name,
+        params=to_jsonable_python(dict(choice.params)),
+        origin=Origin(**dataclasses.asdict(origin)),
+    )
+
+
+def _entry(row: Row) -> Entry:
+    scores = {
+        task: {k: v if math.isfinite(v) else None for k, v in values.items()}
+        for task, values in row.scores.items()
+    }
+    return Entry(
+        experience=row.experience, step=row.step, boundary=row.boundary, scores=scores
+    )
+
+
+def _learned(stream: Sequence[Experience]) -> dict[str, int]:
+    """Task -> number of the experience, from 1, that teaches it first."""
+    learned: dict[str, int] = {}
+    for experience in stream:
+        for task in experience.tasks:
+            learned.setdefault(task, experience.index + 1)
+    return learned
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return device.type
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")

@@ -1,0 +1,68 @@
+"""What happened to every example, beside a record: a few bytes each.
+
+With them calibration, paired tests and new scores need no rerun. They are arrays of one
+length for each task and row; what is equal in all rows (labels) is kept once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outcomes = Sequence[Mapping[str, Mapping[str, NDArray[Any]]]]
+"""Row -> task -> name -> one value for each of the task's examples."""
+
+_EVERY = "every"
+
+
+def pack(outcomes: Outcomes) -> bytes:
+    """`outcomes` as the content of a safetensors file.
+
+    Whole numbers take the fewest bytes that hold them; others are kept as float16.
+    """
+    from safetensors.numpy import save
+
+    small: dict[tuple[str, str], list[NDArray[Any]]] = {}
+    for row in outcomes:
+        for task, arrays in row.items():
+            for name, values in arrays.items():
+                small.setdefault((task, name), []).append(_small(values))
+    tensors: dict[str, NDArray[Any]] = {}
+    for (task, name), rows in small.items():
+        if len(rows) == len(outcomes) and all(np.array_equal(r, rows[0]) for r in rows):
+            tensors[f"{_EVERY}/{task}/{name}"] = rows[0]
+        else:
+            for number, values in enumerate(rows):
+                tensors[f"{number}/{task}/{name}"] = values
+    return save(tensors, metadata={"rows": str(len(outcomes))})
+
+
+def read(path: Path) -> list[dict[str, dict[str, NDArray[Any]]]]:
+    """The outcomes at `path`: row -> task -> name -> values."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        rows = [{} for _ in range(int(file.metadata()["rows"]))]  # type: ignore[var-annotated]
+        for key in file.keys():  # noqa: SIM118
+            row, task, name = key.split("/", 2)
+            values = file.get_tensor(key)
+            for number, content in enumerate(rows):
+                if row in (_EVERY, str(number)):
+                    content.setdefault(task, {})[name] = values
+    return rows
+
+
+def _small(values: NDArray[Any]) -> NDArray[Any]:
+    values = np.ascontiguousarray(values)
+    if values.dtype.kind == "f":
+        return values.astype(np.float16)
+    if values.dtype.kind in "iu" and values.size:
+        low, high = int(values.min()), int(values.max())
+        for kind in (np.uint8, np.int8, np.uint16, np.int16, np.int32):
+            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+                return values.astype(kind)
+    return values

@@ -1,0 +1,42 @@
+"""`python -m clbench.pocket.train vit`: train a model of the embedded world."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from clbench.pocket import weights
+from clbench.pocket.train import vit
+
+RECIPES = {"vit": (vit.Settings, vit.train)}
+"""Models by name: the settings of each and the function that trains it."""
+
+
+def main() -> None:
+    """Read the command line, train, and print what was reached."""
+    parser = argparse.ArgumentParser(
+        prog="python -m clbench.pocket.train", description=__doc__
+    )
+    models = parser.add_subparsers(dest="model", required=True, metavar="MODEL")
+    for name, (settings, _) in RECIPES.items():
+        options = models.add_parser(
+            name,
+            help=f"train the pocket {name}",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        options.add_argument(
+            "--out", type=Path, default=weights.FOLDER, help="folder of the weights"
+        )
+        for field in fields(settings):
+            options.add_argument(
+                f"--{field.name}", type=type(field.default), default=field.default
+            )
+    chosen = vars(parser.parse_args())
+    settings, train = RECIPES[chosen.pop("model")]
+    out = chosen.pop("out")
+    print(train(settings(**chosen), out))
+
+
+if __name__ == "__main__":
+    main()

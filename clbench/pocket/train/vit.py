@@ -1,0 +1,181 @@
+"""Pre-trains the pocket ViT to tell what things are, look like and where they are."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from clbench.pocket import vit, weights
+from clbench.pocket.scene import COLOURS, TEXTURES
+from clbench.pocket.style import HELD_OUT
+from clbench.pocket.things import KINDS
+from clbench.pocket.train.corpus import CHUNK, Corpus, corpus, digest
+from clbench.pocket.train.corpus import VERSION as CORPUS_VERSION
+
+VERSION = 1
+"""Version of this script: raised whenever it would train other weights."""
+
+CLASSES = {"kind": len(KINDS), "colour": len(COLOURS), "texture": len(TEXTURES)}
+PLACES = ("size", "x", "y", "pose")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides the weights, besides the script's version.
+
+    Attributes:
+        chunks: Thousands of pictures in the corpus.
+        held: Thousands of further pictures that training does not see.
+        steps: Optimizer steps.
+        batch: Pictures in a step.
+        lr: Largest learning rate of AdamW; a linear warm-up, then half a cosine to 0.
+        warmup: Steps of the warm-up.
+        decay: Weight decay.
+        seed: Of initialisation and order.
+        threads: CPU threads; other numbers round differently.
+    """
+
+    chunks: int = 150
+    held: int = 2
+    steps: int = 9000
+    batch: int = 128
+    lr: float = 1e-3
+    warmup: int = 300
+    decay: float = 0.05
+    seed: int = 0
+    threads: int = 2
+
+
+class Examiner(nn.Module):
+    """The backbone and one linear head for everything that is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = vit.build(pretrained=False)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(128, count) for name, count in CLASSES.items()}
+        )
+        self.places = nn.Linear(128, len(PLACES))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, S, S) -> logits of every class factor, and the places (B, 4)."""
+        features = self.backbone(images)
+        answers = {name: head(features) for name, head in self.heads.items()}
+        return {**answers, "places": self.places(features)}
+
+
+def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
+    """Train, write `vit.safetensors` and `vit.json` to `out`, return what was reached.
+
+    Returns:
+        Accuracy of each class factor and mean absolute error of the places, on pictures
+        that were held back from training.
+    """
+    start = time.perf_counter()
+    torch.set_num_threads(settings.threads)
+    seen = corpus(settings.chunks, size=vit.CONFIG["img_size"])
+    held = corpus(settings.held, size=vit.CONFIG["img_size"], first=settings.chunks)
+    images, answers = _tensors(seen)
+    torch.manual_seed(settings.seed)
+    model = Examiner()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(settings))
+    order = np.random.default_rng(settings.seed)
+    log: list[dict[str, float]] = []
+    bar = tqdm(range(settings.steps), desc="train vit", unit="step")
+    for step in bar:
+        rows = torch.from_numpy(order.integers(len(images), size=settings.batch))
+        given = {name: value[rows] for name, value in answers.items()}
+        loss = _loss(model(_pixels(images[rows])), given)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % max(1, settings.steps // 20) == 0:
+            reached = _examine(model, held)
+            log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
+            bar.set_postfix(loss=f"{loss.item():.3f}", kind=f"{reached['kind']:.3f}")
+    reached = _examine(model, held)
+    weights.save(
+        "vit",
+        model.backbone.state_dict(),
+        {
+            "model": "timm.models.vision_transformer.VisionTransformer",
+            "config": vit.CONFIG,
+            "mean": vit.MEAN,
+            "std": vit.STD,
+            "script": "clbench.pocket.train vit",
+            "script_version": VERSION,
+            "settings": asdict(settings),
+            "corpus": {
+                "version": CORPUS_VERSION,
+                "pictures": settings.chunks * CHUNK,
+                "distance_to_named_styles": HELD_OUT,
+                "first_chunk_sha256": digest(seen.images[:CHUNK]),
+            },
+            "torch": torch.__version__.split("+")[0],
+            "seconds": round(time.perf_counter() - start),
+            "held_out": reached,
+            "log": log,
+        },
+        out,
+    )
+    return reached
+
+
+def _schedule(settings: Settings) -> Callable[[int], float]:
+    def factor(step: int) -> float:
+        if step < settings.warmup:
+            return (step + 1) / settings.warmup
+        rest = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
+
+    return factor
+
+
+def _tensors(pictures: Corpus) -> tuple[Tensor, dict[str, Tensor]]:
+    images = torch.from_numpy(pictures.images)
+    answers = {name: torch.from_numpy(pictures.factor(name)) for name in CLASSES}
+    places = np.stack([pictures.factor(name) for name in PLACES], axis=1)
+    answers["places"] = torch.from_numpy(places)
+    return images, answers
+
+
+def _pixels(images: Tensor) -> Tensor:
+    """(B, S, S, 3) uint8 -> (B, 3, S, S) normalised."""
+    mean, std = torch.tensor(vit.MEAN), torch.tensor(vit.STD)
+    return ((images / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def _loss(output: dict[str, Tensor], answers: dict[str, Tensor]) -> Tensor:
+    """Cross-entropies of the class factors and ten times the places' squared error."""
+    entropies = [
+        nn.functional.cross_entropy(output[name], answers[name]) for name in CLASSES
+    ]
+    places = nn.functional.mse_loss(output["places"], answers["places"])
+    return torch.stack([*entropies, 10 * places]).sum()
+
+
+@torch.no_grad()
+def _examine(model: Examiner, held: Corpus) -> dict[str, float]:
+    images, answers = _tensors(held)
+    model.eval()
+    output = model(_pixels(images))
+    model.train()
+    reached = {
+        name: float((output[name].argmax(1) == answers[name]).float().mean())
+        for name in CLASSES
+    }
+    reached["places"] = float((output["places"] - answers["places"]).abs().mean())
+    return {name: round(value, 4) for name, value in reached.items()}

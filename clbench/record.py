@@ -1,0 +1,256 @@
+"""One cell's record: everything needed to score it, to trust it and to run it again.
+
+A record is one JSON file, `runs/<scenario>/<strategy>--<key>.json`, written atomically
+and never changed. Beside it lie the outcomes of every example. Metrics are not kept in
+it: boards compute them from its rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from clbench.contract import InputError
+from clbench.matrix import Matrix, Row
+
+if TYPE_CHECKING:
+    from clbench.resolved import Cell
+
+SCHEMA = 1
+"""Version of the fields below; raised whenever one changes its meaning."""
+
+Status = Literal["ok", "failed", "interrupted", "unsupported"]
+
+
+class Part(BaseModel):
+    """A part of a record: closed, so that a misspelt field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Origin(Part):
+    """Where a plugin's code comes from."""
+
+    kind: Literal["built in", "installed", "local"]
+    distribution: str | None = None
+    version: str | None = None
+    sha256: str = Field(description="hash of its source")
+
+
+class Plugin(Part):
+    """A plugin, its parameters, defaults included, and its code."""
+
+    name: str
+    params: dict[str, Any]
+    origin: Origin
+
+
+class DataCard(Part):
+    """What was learned from."""
+
+    data: str
+    fingerprint: str
+    backbone: str
+    details: dict[str, Any] = {}
+
+
+class StrategyPart(Part):
+    """The strategy: one plugin, or several that learned together."""
+
+    name: str = Field(description="names of the members joined by +")
+    members: list[Plugin]
+
+
+class ScenarioPart(Plugin):
+    """The scenario as it was then."""
+
+    version: int
+    main: str = Field(description="name of the metric that ranks")
+    fold: str | None = Field(description="parameter that boards average over")
+    card: DataCard
+
+
+class Entry(Part):
+    """One row of the score matrix."""
+
+    experience: int = Field(description="experiences learned before it")
+    step: int = Field(description="optimizer steps taken before it")
+    boundary: bool = Field(description="whether it ends an experience")
+    scores: dict[str, dict[str, float | None]] = Field(
+        description="task -> metric -> value"
+    )
+
+
+class Trainable(Part):
+    """The largest numbers of parameters trained at once."""
+
+    adapter: int
+    other: int
+    head: int
+
+
+class Cost(Part):
+    """What the cell took."""
+
+    trainable: Trainable
+    parameters: int = Field(description="of the model with its adapters")
+    steps: int
+    examples: int
+    seconds: dict[str, float] = Field(description="prepare, train, evaluate, total")
+    examples_per_second: float
+    peak_bytes: int
+    flops: int = Field(description="of all steps, in products and attention")
+    device: str
+
+
+class Environment(Part):
+    """What it ran with; names no machine and no person."""
+
+    python: str
+    platform: str
+    threads: int
+    versions: dict[str, str]
+    commit: str | None = Field(description="of the checkout it ran from, if it did")
+    dirty: bool | None = Field(description="whether that checkout had other changes")
+
+
+class Record(Part):
+    """One cell's record."""
+
+    schema_version: int = SCHEMA
+    key: str
+    status: Status
+    reason: str | None = None
+    step_failed: int | None = Field(None, description="steps done before it failed")
+    strategy: StrategyPart
+    scenario: ScenarioPart
+    seed: int
+    recipe: dict[str, Any]
+    origins: dict[str, str] = Field(description="where settings came from")
+    budget: dict[str, Any]
+    learned: dict[str, int] = Field(description="task -> experience that teaches it")
+    rows: list[Entry]
+    log: dict[str, list[tuple[int, float]]] = {}
+    cost: Cost | None
+    environment: Environment
+    command: str
+    created: str
+    sha256: str = Field("", description="of everything else in this record")
+
+    def matrix(self) -> Matrix:
+        """Its rows, to compute scores from."""
+        rows = tuple(
+            Row(
+                experience=entry.experience,
+                step=entry.step,
+                boundary=entry.boundary,
+                scores={
+                    task: {k: math.nan if v is None else v for k, v in values.items()}
+                    for task, values in entry.scores.items()
+                },
+            )
+            for entry in self.rows
+        )
+        return Matrix(rows=rows, learned=self.learned)
+
+
+def path_of(out: Path, cell: Cell) -> Path:
+    """Where the record of `cell` lies under `out`."""
+    return out / cell.scenario.name / f"{cell.name}--{cell.key()}.json"
+
+
+def outcomes_path(path: Path) -> Path:
+    """Where the outcomes beside the record at `path` lie."""
+    return path.with_suffix(".outcomes.safetensors")
+
+
+def write(record: Record, path: Path) -> None:
+    """Write `record`: all of it or nothing, whatever happens meanwhile.
+
+    Raises:
+        ValueError: A number in it is NaN or infinite.
+    """
+    document = record.model_dump(mode="json")
+    document["sha256"] = digest(document)
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file at once: a reader sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that nobody else may read.
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> Record:
+    """The record at `path`, after comparing its hash with its content.
+
+    Raises:
+        InputError: It is damaged, edited, or of a newer schema.
+    """
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a record ({_line(error)})") from error
+    if not isinstance(document, dict) or "schema_version" not in document:
+        raise InputError(f"{path}: not a record (no schema_version)")
+    if document["schema_version"] != SCHEMA:
+        raise InputError(
+            f"{path}: schema {document['schema_version']} is not known here, only "
+            f"{SCHEMA}: install a newer clbench"
+        )
+    try:
+        record = Record.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: damaged at '{place}' ({first['msg']})") from error
+    if record.sha256 != digest(document):
+        raise InputError(f"{path}: its content is not what was written (hash differs)")
+    return record
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a record's content, less the field that holds it."""
+    content = {key: value for key, value in document.items() if key != "sha256"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def comparable(record: Record) -> dict[str, Any]:
+    """What two runs of one cell must agree on: all but times, memory and machine."""
+    document = record.model_dump(mode="json")
+    for name in ("environment", "created", "sha256"):
+        del document[name]
+    if document["cost"] is not None:
+        for name in ("seconds", "examples_per_second", "peak_bytes"):
+            del document["cost"][name]
+    return document
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
