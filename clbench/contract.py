@@ -419,8 +419,9 @@ class Strategy:
     """How to learn. Every hook may be left out; what is left is plain fine-tuning.
 
     Explicit keywords of `__init__` with defaults and annotations are the command line:
-    `strategy.rank=8`. `__init__` stores them and does nothing else. A public method that
-    is not a hook is refused when the class is made, so that a misspelt hook is an error.
+    `strategy.rank=8`. `__init__` stores them and does nothing else. A public method
+    that is not a hook is refused when the class is made, so that a misspelt hook is an
+    error.
 
     Class attributes:
         reference: The paper behind it, if there is one.

@@ -200,7 +200,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         # mkstemp makes files that nobody else may read.
         Path(name).chmod(0o644)
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

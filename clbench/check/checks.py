@@ -40,7 +40,7 @@ class Finding:
 
 
 def run(check: Check, subject: str, *classes: type) -> Finding:
-    """What `check` finds in `classes`; an exception of the plugin's own is a finding."""
+    """What `check` finds in `classes`; a plugin's own exception is a finding too."""
     name = check.__name__
     if len(classes) == 2:
         reason = classes[0]().unsupported(view(classes[1].toy()))

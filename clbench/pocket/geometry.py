@@ -1,6 +1,6 @@
 """Signed distances of analytic shapes: negative inside, in the units of their plane.
 
-All functions broadcast: coordinates are `(N, S, S)` and every other argument is a number
+All functions broadcast: coordinates are `(N, S, S)`, every other argument is a number
 or an array `(N, 1, 1)`, so that one call draws a shape in N images at once.
 """
 
@@ -28,7 +28,8 @@ def ellipse(
     """Approximate distance to an ellipse of half axes `a`, `b`, turned by `turn` rad.
 
     Exact on the outline and of the right sign everywhere; off the outline it is the
-    first-order estimate k(k - 1)/|grad k|, with k the ellipse's scale through the point.
+    first-order estimate k(k - 1)/|grad k|, where the ellipse scaled by k goes through
+    the point.
     """
     p, q = u - x, v - y
     if turn:
