@@ -1,0 +1,207 @@
+"""The command line. What needs time to import is imported by the command it serves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from clbench import __version__
+from clbench.contract import InputError
+
+app = typer.Typer(
+    name="clbench",
+    help="Compare strategies on scenarios: one strategy on one scenario is a cell, a "
+    "cell leaves a record, boards are computed from records.",
+    epilog="Begin with: clbench list · clbench run strategy=pego scenario=dg · "
+    "clbench board",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; bad input is one line and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        line = " ".join(str(error).split())
+        sys.stderr.write(f"error: {line}\n")
+        sys.exit(2)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"clbench {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version."
+        ),
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
+
+
+RUN_HELP = """Run cells: every combination of the values given.
+
+\b
+[bold]Examples[/]
+  clbench run strategy=pego scenario=dg
+  clbench run strategy=pego,lora scenario=dg seed=0,1,2
+  clbench run strategy=pego strategy.rank=8 scenario=dg scenario.target=sketch
+  clbench run strategy=a+b strategy.a.rank=8 scenario=dg recipe.lr=1e-3
+  clbench run +experiment=saved.yaml 'seed=range(3)' device=cuda
+
+\b
+[bold]Keys[/]
+  strategy=NAME           A,B is a sweep; A+B learn together
+  strategy.KEY=VALUE      of A+B: strategy.A.KEY (clbench show strategy=NAME)
+  scenario=NAME           (clbench list)
+  scenario.KEY=VALUE      (clbench show scenario=NAME)
+  seed=NUMBER             0 unless given
+  recipe.KEY=VALUE        the optimizer (clbench show recipe)
+  device= out= plugins= tuned= threads=  (clbench show options)
+  +experiment=FILE        what --config printed; keys beside it go above it
+
+\b
+[bold]Values[/], in Hydra's override grammar (quote them for your shell)
+  0,1,2                   a sweep, one cell for each; also range(3), choice(0,1)
+  \\[a,b]                   one list
+  'a,b'                   one text
+  null true false 1e-3    no value, truth values, numbers
+
+A cell whose record exists is not run again. Exit code: 0 done (a cell that is
+unsupported says why), 1 a cell failed, 2 bad input, 130 interrupted.
+"""
+
+
+@app.command(help=RUN_HELP)
+def run(
+    overrides: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time
+        typer.Argument(metavar="KEY=VALUE...", show_default=False),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again what has a record.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress and no tables.")
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object a cell, nothing else."),
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Short for scenario.cache=false.")
+    ] = False,
+    config: Annotated[
+        bool,
+        typer.Option("--config", help="Print the resolved configuration; run nothing."),
+    ] = False,
+) -> None:
+    """Run cells. See `RUN_HELP`."""
+    from clbench.cli import running
+
+    words = [*(overrides or []), *(["scenario.cache=false"] if no_cache else [])]
+    if config:
+        raise typer.Exit(running.configure(words))
+    raise typer.Exit(running.run(words, force=force, quiet=quiet, json=json))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[
+        str, typer.Argument(metavar="[strategies|scenarios|all]", show_default=False)
+    ] = "all",
+) -> None:
+    """Name every strategy and scenario that is found, and where it comes from.
+
+    Plugins come with clbench, from installed packages (entry points), and from the
+    folders in CLBENCH_PATH.
+    """
+    from clbench.cli import listing
+
+    console = Console()
+    for table in listing.tables(what):
+        console.print(table)
+
+
+@app.command()
+def show(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="strategy=NAME|scenario=NAME|recipe|options"),
+    ],
+) -> None:
+    """Explain a plugin: parameters with meaning, type, range and default; citation.
+
+    Examples: clbench show strategy=pego · clbench show scenario=dg ·
+    clbench show recipe · clbench show options
+    """
+    from clbench import show as pages
+
+    console = Console()
+    for part in pages.show(what):
+        console.print(part, highlight=False)
+
+
+@app.command()
+def board(
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time
+        typer.Argument(metavar="[SCENARIO...] [runs=DIR] [out=DIR]"),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Write the boards, print their paths only.")
+    ] = False,
+) -> None:
+    """Compute the board of each scenario from its records.
+
+    Examples: clbench board · clbench board dg runs=runs out=leaderboards
+    """
+    from clbench.cli import boards
+
+    boards.write(words or [], quiet)
+
+
+@app.command()
+def check(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="strategy=NAME|scenario=NAME", show_default=False),
+    ],
+) -> None:
+    """Hold a plugin to the contract, on the toy of every plugin of the other kind.
+
+    Exit code: 0 the contract holds, 1 it is broken somewhere.
+    """
+    from clbench.cli import checking
+
+    raise typer.Exit(checking.report(what, Console()))
+
+
+@app.command()
+def doctor(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the records.")] = Path(
+        "runs"
+    ),
+) -> None:
+    """Look at versions, devices, plugins, data and disks, and say what is broken.
+
+    Exit code: 0 fit to run cells, 1 something is broken.
+    """
+    from clbench.cli import diagnosis
+
+    raise typer.Exit(diagnosis.diagnose(out, Console()))

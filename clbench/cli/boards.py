@@ -1,0 +1,42 @@
+"""`clbench board`: boards from records, written and shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from clbench import registry
+from clbench.contract import InputError
+
+FOLDERS = {"runs": Path("runs"), "out": Path("leaderboards")}
+"""Keys of the command, with their defaults: where records lie, where boards go."""
+
+
+def write(words: Sequence[str], quiet: bool) -> None:
+    """Write the boards of the scenarios in `words`, or of all, and print them.
+
+    Raises:
+        InputError: A scenario is unknown, or there are no records.
+    """
+    scenarios, folders = [], dict(FOLDERS)
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            scenarios.append(registry.get("scenario", word).name)
+        elif key in FOLDERS:
+            folders[key] = Path(value)
+        else:
+            near = registry.nearest(key, FOLDERS)
+            raise InputError(f"unknown key '{key}'{near} (clbench board --help)")
+    if not folders["runs"].is_dir():
+        raise InputError(
+            f"runs={folders['runs']}: there is no such folder of records; make one "
+            f"with `clbench run`"
+        )
+    from clbench.board import write_boards  # with what it computes: slow to import
+
+    for path in write_boards(folders["runs"], folders["out"], scenarios or None):
+        if not quiet:
+            sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
+        sys.stdout.write(f"board: {path}\n")

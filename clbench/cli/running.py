@@ -1,0 +1,185 @@
+"""`clbench run`: cells one after another, what is shown of them, and the exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from clbench import config, registry
+from clbench.cli import summary
+
+if TYPE_CHECKING:
+    from clbench.record import Record
+    from clbench.report import Reporter
+    from clbench.resolved import Cell, Options
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def configure(words: Sequence[str]) -> int:
+    """Print the configuration of every cell, as `+experiment=FILE` reads it."""
+    cells, _ = config.resolve(words)
+    sys.stdout.write("---\n".join(cell.to_yaml() for cell in cells))
+    return 0
+
+
+def run(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
+    """Run every cell that has no record yet.
+
+    Args:
+        words: Overrides, as the user wrote them.
+        force: Whether cells are run again that have a record.
+        quiet: Whether nothing is shown.
+        json: Whether standard output has one JSON object for each cell.
+
+    Returns:
+        The exit code: 0 done, 1 a cell failed, 130 interrupted.
+
+    Raises:
+        InputError: The overrides cannot be run.
+    """
+    try:
+        cells, options = config.resolve(words)
+        options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
+        return _Session(words, cells, options).run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the same command goes on where it stopped\n")
+        return INTERRUPTED
+
+
+class _Session:
+    """The cells of one command.
+
+    Args:
+        words: Overrides, as the user wrote them.
+        cells: What they resolve to.
+        options: How cells are run.
+    """
+
+    def __init__(
+        self, words: Sequence[str], cells: Sequence[Cell], options: Options
+    ) -> None:
+        self._words = words
+        self._cells = cells
+        self._options = options
+        # JSON has standard output to itself.
+        self._console = Console(stderr=options.json, quiet=options.quiet)
+        self._done: list[tuple[Cell, Record]] = []
+
+    def run(self) -> int:
+        """Run them all; the exit code."""
+        if self._options.threads is not None:
+            import torch  # slow to import, and not needed to refuse bad input
+
+            torch.set_num_threads(self._options.threads)
+        for number, cell in enumerate(self._cells, start=1):
+            if len(self._cells) > 1:
+                self._say(f"[bold][{number}/{len(self._cells)}][/] ", end="")
+            record = self._cell(cell)
+            self._done.append((cell, record))
+            if record.status == "interrupted":
+                raise KeyboardInterrupt
+        if len(self._cells) > 1:
+            for table in summary.tables(self._done):
+                self._console.print(table)
+        self._say(f"next: {escape(self._next())}")
+        failed = any(record.status == "failed" for _, record in self._done)
+        return FAILED if failed else 0
+
+    def _cell(self, cell: Cell) -> Record:
+        """The record of `cell`, as it was or as it now comes to be."""
+        from clbench import record as records  # with what it needs: slow to import
+
+        path = records.path_of(self._options.out, cell)
+        self._say(f"[bold]{escape(cell.label())}[/]")
+        found = self._found(cell, path)
+        if found is not None:
+            record = found
+        else:
+            with self._reporter(cell) as reporter:
+                record = self._run_cell(cell, reporter)
+                reporter.finish(record)
+            self._say(f"record: {escape(str(path))}")
+        if self._options.json:
+            facts = _facts(cell, record, path, ran=found is None)
+            sys.stdout.write(dumps(facts) + "\n")
+            sys.stdout.flush()
+        return record
+
+    def _run_cell(self, cell: Cell, reporter: Reporter) -> Record:
+        from clbench.cell import run_cell  # imports torch and Avalanche: seconds
+
+        return run_cell(cell, self._options, reporter)
+
+    def _found(self, cell: Cell, path: Path) -> Record | None:
+        """The record that makes running `cell` needless, if there is one."""
+        from clbench import record as records
+
+        if self._options.force or not path.is_file():
+            return None
+        record = records.read(path)
+        version = registry.load("scenario", cell.scenario.name).version
+        if record.status != "ok":
+            self._say(f"its record says {record.status}: it is run again")
+            return None
+        if record.scenario.version != version:
+            self._say(
+                f"its record is of version {record.scenario.version} of the scenario, "
+                f"which is now {version}: it is run again"
+            )
+            return None
+        self._say(f"has a record, --force runs it again: {escape(str(path))}")
+        for member, known in zip(cell.strategy, record.strategy.members, strict=True):
+            now = registry.get("strategy", member.name).origin.sha256
+            if known.origin.sha256 != now:
+                self._say(f"[yellow]the source of {member.name} has changed since[/]")
+        return record
+
+    def _reporter(self, cell: Cell) -> Reporter:
+        from clbench.report import QuietReporter, Reporter
+
+        if self._options.quiet:
+            return QuietReporter()
+        return Reporter(self._console, cell.name)
+
+    def _next(self) -> str:
+        """The command that makes sense now."""
+        for cell, record in self._done:
+            if record.status == "failed":
+                return f"{cell.command()}  (run again what failed)"
+        if len({cell.seed for cell in self._cells}) == 1 and any(
+            record.status == "ok" for _, record in self._done
+        ):
+            words = [word for word in self._words if not word.startswith("seed=")]
+            return " ".join(["clbench run", *summary.quoted(words), "seed=0,1,2"])
+        runs = self._options.out
+        return "clbench board" + ("" if runs == Path("runs") else f" runs={runs}")
+
+    def _say(self, text: str, end: str = "\n") -> None:
+        self._console.print(text, end=end, highlight=False, soft_wrap=True)
+
+
+def _facts(cell: Cell, record: Record, path: Path, *, ran: bool) -> dict[str, Any]:
+    """One cell for `--json`."""
+    from clbench.report import scores_of
+
+    plain = cell.to_dict()
+    return {
+        "strategy": cell.name,
+        "scenario": cell.scenario.name,
+        "seed": cell.seed,
+        "params": {"strategy": plain["strategy"], "scenario": plain["scenario"]},
+        "status": record.status,
+        "reason": record.reason,
+        "scores": scores_of(record) if record.status == "ok" else {},
+        "record": str(path),
+        "ran": ran,
+        "command": cell.command(),
+    }

@@ -1,0 +1,118 @@
+"""The table after several cells: the main score per fold, and the mean."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from clbench import registry
+from clbench.grammar import write
+
+if TYPE_CHECKING:
+    from clbench.contract import Metric
+    from clbench.record import Record
+    from clbench.resolved import Cell
+
+Done = Sequence[tuple["Cell", "Record"]]
+
+
+def tables(done: Done) -> Iterator[RenderableType]:
+    """For each scenario a table with a row for each way of learning it.
+
+    Below it stands why cells have no score.
+    """
+    for name in dict.fromkeys(cell.scenario.name for cell, _ in done):
+        those = [(c, r) for c, r in done if c.scenario.name == name]
+        yield _table(name, those)
+        for reason in _reasons(those):
+            yield Text(reason)
+
+
+def quoted(words: Iterable[str]) -> list[str]:
+    """Overrides as a shell takes them; what needs no quotes has none."""
+    return [shlex.quote(word) for word in words]
+
+
+def _table(name: str, done: Done) -> Table:
+    scenario = registry.load("scenario", name)
+    key = scenario.folds
+    folds = list(dict.fromkeys(_fold(cell, key) for cell, _ in done)) if key else []
+    rows: dict[str, list[tuple[Cell, Record]]] = defaultdict(list)
+    for cell, record in done:
+        rows[_what(cell, key)].append((cell, record))
+    unit = ", %" if scenario.main.percent else ""
+    title = f"{name}: {scenario.main.title}{unit}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("strategy", overflow="fold")
+    for column in [*folds, "mean", "seeds", "seconds"]:
+        table.add_column(column, justify="right", no_wrap=True)
+    for what, members in rows.items():
+        scores = {
+            (_fold(cell, key), cell.seed): scenario.scores(
+                record.matrix(), record.scenario.params
+            )[scenario.main.name]
+            for cell, record in members
+            if record.status == "ok"
+        }
+        per_fold = [[s for (f, _), s in scores.items() if f == fold] for fold in folds]
+        table.add_row(
+            escape(what),
+            *(_number(values, scenario.main) for values in per_fold),
+            _number(_per_seed(scores, len(folds) or 1), scenario.main),
+            str(len({seed for _, seed in scores})),
+            f"{sum(_seconds(record) for _, record in members):.0f}",
+        )
+    return table
+
+
+def _per_seed(scores: dict[tuple[str, int], float], folds: int) -> list[float]:
+    """For each seed whose folds are complete, the mean over them."""
+    by_seed: dict[int, list[float]] = defaultdict(list)
+    for (_, seed), score in scores.items():
+        by_seed[seed].append(score)
+    return [fmean(values) for values in by_seed.values() if len(values) == folds]
+
+
+def _number(values: Sequence[float], metric: Metric) -> str:
+    """Mean, and standard deviation where there are several."""
+    if not values:
+        return "-"
+    factor, digits = (100.0, 1) if metric.percent else (1.0, 3)
+    text = f"{factor * fmean(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {factor * stdev(values):.{digits}f}"
+    return text
+
+
+def _reasons(done: Done) -> list[str]:
+    """Why cells have no score, each reason once."""
+    lines = [f"{c.name} {r.status}: {r.reason}" for c, r in done if r.status != "ok"]
+    return list(dict.fromkeys(lines))
+
+
+def _seconds(record: Record) -> float:
+    return record.cost.seconds["total"] if record.cost is not None else 0.0
+
+
+def _fold(cell: Cell, key: str | None) -> str:
+    value: Any = cell.scenario.params[key] if key else ""
+    return str(value)
+
+
+def _what(cell: Cell, fold: str | None) -> str:
+    """The cell's name and what was set, but for its fold and seed."""
+    given = [
+        f"{key.removeprefix('strategy.')}={write(value)}"
+        for key, value in cell.given()
+        if key != f"scenario.{fold}"
+    ]
+    return " ".join([cell.name, *given])
