@@ -16,6 +16,7 @@ from rich.text import Text
 
 from clbench import registry
 from clbench.grammar import write
+from clbench.report import number
 
 if TYPE_CHECKING:
     from clbench.contract import Metric
@@ -52,7 +53,7 @@ def _table(name: str, done: Done) -> Table:
     unit = ", %" if scenario.main.percent else ""
     title = f"{name}: {scenario.main.title}{unit}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("strategy", overflow="fold")
+    table.add_column("strategy", overflow="fold", min_width=20)
     for column in [*folds, "mean", "seeds", "seconds"]:
         table.add_column(column, justify="right", no_wrap=True)
     for what, members in rows.items():
@@ -66,8 +67,8 @@ def _table(name: str, done: Done) -> Table:
         per_fold = [[s for (f, _), s in scores.items() if f == fold] for fold in folds]
         table.add_row(
             escape(what),
-            *(_number(values, scenario.main) for values in per_fold),
-            _number(_per_seed(scores, len(folds) or 1), scenario.main),
+            *(_mean(values, scenario.main) for values in per_fold),
+            _spread(_per_seed(scores, len(folds) or 1), scenario.main),
             str(len({seed for _, seed in scores})),
             f"{sum(_seconds(record) for _, record in members):.0f}",
         )
@@ -82,15 +83,15 @@ def _per_seed(scores: dict[tuple[str, int], float], folds: int) -> list[float]:
     return [fmean(values) for values in by_seed.values() if len(values) == folds]
 
 
-def _number(values: Sequence[float], metric: Metric) -> str:
-    """Mean, and standard deviation where there are several."""
-    if not values:
-        return "-"
-    factor, digits = (100.0, 1) if metric.percent else (1.0, 3)
-    text = f"{factor * fmean(values):.{digits}f}"
-    if len(values) > 1:
-        text += f" ± {factor * stdev(values):.{digits}f}"
-    return text
+def _mean(values: Sequence[float], metric: Metric) -> str:
+    """The mean, as people read it; a dash where there is none."""
+    return number(fmean(values), metric) if values else "-"
+
+
+def _spread(values: Sequence[float], metric: Metric) -> str:
+    """The mean, and the standard deviation where there are several."""
+    several = f" ± {number(stdev(values), metric)}" if len(values) > 1 else ""
+    return _mean(values, metric) + several
 
 
 def _reasons(done: Done) -> list[str]:

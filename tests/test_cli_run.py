@@ -1,0 +1,216 @@
+"""Cells through the real command line: records, exit codes, what is printed where."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).parent / "plugins"
+EAST = ("scenario=fake_points", "scenario.target=east")
+
+
+def environment(path: str = str(PLUGINS)) -> dict[str, str]:
+    return {**os.environ, "CLBENCH_PATH": path, "COLUMNS": "120"}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run cells in a folder of their own; output and exit code."""
+
+    def call(*words: str):
+        return subprocess.run(
+            [sys.executable, "-m", "clbench", "run", *words],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            cwd=tmp_path,
+        )
+
+    return call
+
+
+def records(folder: Path) -> list[dict]:
+    paths = sorted((folder / "runs").rglob("*.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def test_a_cell_leaves_a_record_and_is_not_run_again(run, tmp_path):
+    first = run("strategy=fake_head", *EAST)
+    assert first.returncode == 0, first.stderr
+    (record,) = records(tmp_path)
+    assert record["status"] == "ok"
+    assert record["strategy"]["members"][0]["origin"]["kind"] == "local"
+    assert str(tmp_path) not in json.dumps(record)
+    assert record["command"] == (
+        "clbench run strategy=fake_head scenario=fake_points "
+        "scenario.target=east seed=0"
+    )
+
+    again = run("strategy=fake_head", *EAST)
+    assert "has a record, --force runs it again" in again.stdout
+    assert records(tmp_path) == [record]
+
+    forced = run("strategy=fake_head", *EAST, "--force")
+    assert "has a record" not in forced.stdout
+    (new,) = records(tmp_path)
+    assert new["rows"] == record["rows"]
+    assert new["cost"]["seconds"] != record["cost"]["seconds"]
+
+
+def test_what_is_shown_before_and_after(run):
+    done = run("strategy=fake_head", *EAST)
+    for pattern in (
+        r"strategy +fake_head",
+        r"data +points",
+        r"backbone +net",
+        r"parameters +18 of 42 trained",
+        r"device +\w+",
+        r"learned +step +east +north +west",
+        r"\n +1 +5 +[\d.]+ +[\d.]+ +[\d.]+",
+        r"Target accuracy +[\d.]+ %",
+        r"cost +trained 18 parameters \(head 18\) of 42",
+        r"record: runs/fake_points/fake_head--[0-9a-f]{12}\.json",
+        r"next: clbench run strategy=fake_head .* seed=0,1,2",
+    ):
+        assert re.search(pattern, done.stdout), pattern
+    assert "5/5" in done.stderr
+    assert "loss" in done.stderr
+
+
+def test_folds_and_seeds_make_a_table(run):
+    done = run("strategy=fake_head,fake_never", "scenario=fake_points", "seed=0,1")
+    assert done.returncode == 0, done.stderr
+    assert "[12/12]" in done.stdout
+    (header,) = re.findall(r"strategy +east +north +west +mean +seeds", done.stdout)
+    number = r"[\d.]+"
+    assert re.search(rf"fake_head( +{number}){{4}} ± {number} +2 ", done.stdout)
+    assert "fake_never unsupported: it has no meaning anywhere" in done.stdout
+    assert "next: clbench board" in done.stdout
+
+
+def test_json_has_standard_output_to_itself(run, tmp_path):
+    done = run("strategy=fake_head,fake_never", *EAST, "--json")
+    head, never = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (head["status"], head["strategy"], head["ran"]) == ("ok", "fake_head", True)
+    assert set(head["scores"]) == {"target", "source"}
+    assert (tmp_path / head["record"]).is_file()
+    assert (never["status"], never["reason"]) == (
+        "unsupported",
+        "it has no meaning anywhere",
+    )
+    (again,) = run("strategy=fake_head", *EAST, "--json").stdout.splitlines()
+    assert {**head, "ran": False} == json.loads(again)
+
+
+def test_quiet_is_quiet(run, tmp_path):
+    done = run("strategy=fake_head", *EAST, "--quiet")
+    assert done.stdout == ""
+    assert "step" not in done.stderr
+    assert len(records(tmp_path)) == 1
+
+
+def test_a_failed_cell_is_exit_code_1_and_run_again(run, tmp_path):
+    words = ("strategy=fake_head", *EAST, "scenario.poison=3")
+    done = run(*words)
+    assert done.returncode == 1
+    assert "failed: the loss became nan at step 2" in done.stdout
+    (record,) = records(tmp_path)
+    assert (record["status"], record["step_failed"]) == ("failed", 2)
+    assert "its record says failed: it is run again" in run(*words).stdout
+
+
+def test_other_cells_go_on_after_one_that_failed(run, tmp_path):
+    done = run("strategy=fake_head", *EAST, "scenario.poison=1,null", "--quiet")
+    assert done.returncode == 1
+    assert {r["status"] for r in records(tmp_path)} == {"failed", "ok"}
+
+
+def test_bad_input_leaves_no_record(run, tmp_path):
+    done = run("strategy=fake_head", "scenario=fake_points", "scenario.target=up")
+    assert done.returncode == 2
+    assert "scenario.target=up" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_damaged_record_is_named_and_not_overwritten(run, tmp_path):
+    run("strategy=fake_head", *EAST, "--quiet")
+    (path,) = (tmp_path / "runs").rglob("*.json")
+    path.write_text("{")
+    done = run("strategy=fake_head", *EAST)
+    assert done.returncode == 2
+    assert path.name in done.stderr
+    assert path.read_text() == "{"
+
+
+def test_a_source_that_has_changed_is_pointed_out(tmp_path):
+    text = (PLUGINS / "strategies" / "fake_head.py").read_text()
+    plugins = tmp_path / "plugins"
+    (plugins / "strategies").mkdir(parents=True)
+    (plugins / "scenarios").symlink_to(PLUGINS / "scenarios")
+    file = plugins / "strategies" / "changing.py"
+    command = [sys.executable, "-m", "clbench", "run", "strategy=changing", *EAST]
+    for source in (text, text, text + "# more\n"):
+        file.write_text(source)
+        done = subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment(str(plugins)),
+            cwd=tmp_path,
+        )
+        changed = "the source of changing has changed since" in done.stdout
+        assert changed == (source != text)
+
+
+def test_ctrl_c_leaves_a_record_and_exit_code_130(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clbench", "run", "strategy=fake_head", *EAST]
+        + ["scenario.steps=1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    # The bar's postfix tells that training has begun.
+    assert process.stderr is not None
+    seen, end = "", time.monotonic() + 120
+    while "loss" not in seen and time.monotonic() < end:
+        seen += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    (record,) = records(tmp_path)
+    assert record["status"] == "interrupted"
+    assert record["rows"]
+
+
+def test_check_holds_a_plugin_to_the_contract(tmp_path):
+    (tmp_path / "breaks.py").write_text(
+        '"""Breaks the model."""\nfrom clbench.contract import Strategy\n\n\n'
+        'class Breaks(Strategy):\n    """Breaks the model."""\n\n'
+        "    def prepare(self, model, problem):\n"
+        "        model.head.weight.data += 1.0\n"
+    )
+    both = os.pathsep.join([str(PLUGINS), str(tmp_path)])
+    for name, code in (("fake_head", 0), ("breaks", 1)):
+        done = subprocess.run(
+            [sys.executable, "-m", "clbench", "check", f"strategy={name}"],
+            capture_output=True,
+            text=True,
+            env=environment(both),
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert ("broken" in done.stdout) == bool(code)
+        assert f"{name} on fake_points" in done.stdout
