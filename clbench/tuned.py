@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clbench.contract import InputError
+from clbench.grammar import parse
 from clbench.plugin import Plugin
 
 
@@ -70,4 +71,19 @@ def read_tuned(plugin: Plugin, scenario: str) -> Tuned | None:
             f"docs/plugins.md): {line}"
         ) from error
     digest = hashlib.sha256(text).hexdigest()[:12]
-    return Tuned(path=path, origin=f"tuned:{digest}", **dict(content))
+    return Tuned(
+        path=path,
+        origin=f"tuned:{digest}",
+        when=_values(content.when),
+        strategy=_values(content.strategy),
+        recipe=_values(content.recipe),
+        chosen_by=content.chosen_by,
+    )
+
+
+def _values(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """`entries`, with texts read as on the command line: `5e-4` is a number."""
+    return {
+        key: parse(f"{key}={value}").value if isinstance(value, str) else value
+        for key, value in entries.items()
+    }

@@ -89,7 +89,8 @@ def test_folds_and_seeds_make_a_table(run):
     done = run("strategy=fake_head,fake_never", "scenario=fake_points", "seed=0,1")
     assert done.returncode == 0, done.stderr
     assert "[12/12]" in done.stdout
-    (header,) = re.findall(r"strategy +east +north +west +mean +seeds", done.stdout)
+    header = r"strategy +east +north +west +mean +seeds"
+    assert len(re.findall(header, done.stdout)) == 1
     number = r"[\d.]+"
     assert re.search(rf"fake_head( +{number}){{4}} ± {number} +2 ", done.stdout)
     assert "fake_never unsupported: it has no meaning anywhere" in done.stdout
@@ -172,9 +173,9 @@ def test_a_source_that_has_changed_is_pointed_out(tmp_path):
 
 
 def test_ctrl_c_leaves_a_record_and_exit_code_130(tmp_path):
+    words = ("strategy=fake_head", *EAST, "scenario.steps=1000000")
     process = subprocess.Popen(
-        [sys.executable, "-m", "clbench", "run", "strategy=fake_head", *EAST]
-        + ["scenario.steps=1000000"],
+        [sys.executable, "-m", "clbench", "run", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
