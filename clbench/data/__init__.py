@@ -1,0 +1,1 @@
+"""Images as arrays: read once, kept as memory maps, varied a batch at a time."""

@@ -1,0 +1,1 @@
+"""Numbers computed from matrices and outcomes, each named after its definition."""

@@ -1,0 +1,1 @@
+"""Backbones behind one door, and where their adaptable layers are."""

@@ -1,0 +1,70 @@
+"""The linear maps of a model and the role of each, found by structure.
+
+Known are timm's attention (fused `qkv`) and MLP, transformers' attention (separate
+projections), `nn.MultiheadAttention` (packed), and the patch merging of Swin. Nothing
+depends on the name of an architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from clbench.contract import Layer, Role
+
+_SEPARATE: dict[str, Role] = {
+    "q_proj": "q",
+    "k_proj": "k",
+    "v_proj": "v",
+    "out_proj": "out",
+    "o_proj": "out",
+}
+
+_FEED_FORWARD: dict[str, Role] = {"fc1": "fc1", "fc2": "fc2"}
+
+
+def layers(model: nn.Module, prefix: str = "") -> Iterator[Layer]:
+    """Every linear map of `model` that has a role, in the order of its modules.
+
+    Args:
+        model: Any module.
+        prefix: Put before each path, with a dot, where `model` is a part of another.
+    """
+    for name, module in model.named_modules():
+        path = ".".join(part for part in (prefix, name) if part)
+        yield from _of(module, path)
+
+
+def _of(module: nn.Module, path: str) -> Iterator[Layer]:
+    children = dict(module.named_children())
+    if isinstance(module, nn.MultiheadAttention):
+        if module.in_proj_weight is not None:
+            yield from _fused(path, module.embed_dim)
+        yield Layer(path=_join(path, "out_proj"), role="out")
+        return
+    if isinstance(fused := children.get("qkv"), nn.Linear):
+        yield from _fused(_join(path, "qkv"), fused.out_features // 3)
+        if isinstance(children.get("proj"), nn.Linear):
+            yield Layer(path=_join(path, "proj"), role="out")
+    if {"q_proj", "k_proj", "v_proj"} <= children.keys():
+        for name, role in _SEPARATE.items():
+            if isinstance(children.get(name), nn.Linear):
+                yield Layer(path=_join(path, name), role=role)
+    if _FEED_FORWARD.keys() <= children.keys():
+        for name, role in _FEED_FORWARD.items():
+            if isinstance(children[name], nn.Linear):
+                yield Layer(path=_join(path, name), role=role)
+    if isinstance(children.get("reduction"), nn.Linear):
+        yield Layer(path=_join(path, "reduction"), role="merge")
+
+
+def _fused(path: str, width: int) -> Iterator[Layer]:
+    roles: tuple[Role, ...] = ("q", "k", "v")
+    for number, role in enumerate(roles):
+        rows = (number * width, (number + 1) * width)
+        yield Layer(path=path, role=role, rows=rows)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

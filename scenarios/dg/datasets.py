@@ -1,0 +1,222 @@
+"""Where domains come from: the embedded world, known datasets, any folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.contract import InputError
+from clbench.data.images import EXTENSIONS, Pictures, keep_array, read_images
+from clbench.pocket import dg as pocket
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The pictures of one domain.
+
+    Attributes:
+        pictures: (N, S, S, 3) uint8.
+        labels: (N,) class numbers.
+        sha256: Hash of the pixels.
+    """
+
+    pictures: Pictures
+    labels: NDArray[np.int64]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published dataset: what it holds, how it is trained on, where it can be had.
+
+    Attributes:
+        title: As papers write it.
+        domains: Names of its folders.
+        classes: Number of classes.
+        home: Where its authors offer it.
+        steps: Optimizer steps of the published protocol.
+        evaluate_every: Steps between evaluations.
+    """
+
+    title: str
+    domains: tuple[str, ...]
+    classes: int
+    home: str
+    steps: int = 5001
+    evaluate_every: int = 200
+
+
+PRESETS: dict[str, Preset] = {
+    "pacs": Preset(
+        title="PACS",
+        domains=("art_painting", "cartoon", "photo", "sketch"),
+        classes=7,
+        home="https://dali-dl.github.io/project_iccv2017.html",
+    ),
+    "vlcs": Preset(
+        title="VLCS",
+        domains=("Caltech101", "LabelMe", "SUN09", "VOC2007"),
+        classes=5,
+        home="https://github.com/belaalb/G2DM#download-vlcs",
+    ),
+    "officehome": Preset(
+        title="OfficeHome",
+        domains=("Art", "Clipart", "Product", "Real World"),
+        classes=65,
+        home="https://www.hemanthdv.org/officeHomeDataset.html",
+    ),
+    "terraincognita": Preset(
+        title="TerraIncognita",
+        domains=("location_100", "location_38", "location_43", "location_46"),
+        classes=10,
+        home="https://beerys.github.io/CaltechCameraTraps/",
+    ),
+    "domainnet": Preset(
+        title="DomainNet",
+        domains=("clipart", "infograph", "painting", "quickdraw", "real", "sketch"),
+        classes=345,
+        home="https://ai.bu.edu/M3SDA/",
+        steps=15001,
+        evaluate_every=1000,
+    ),
+}
+
+
+def domain_names(dataset: str, root: str | None) -> tuple[str, ...]:
+    """Names of the domains, sorted, as DomainBed numbers them.
+
+    Raises:
+        InputError: The data cannot be found, or are not what `dataset` says.
+    """
+    if dataset == "pocket":
+        return tuple(sorted(pocket.STYLES))
+    folder = _root(dataset, root)
+    found = tuple(sorted(p.name for p in _folders(folder)))
+    if dataset in PRESETS and set(found) != set(PRESETS[dataset].domains):
+        preset = PRESETS[dataset]
+        raise InputError(
+            f"scenario.root={root}: {preset.title} has the domains "
+            f"{', '.join(preset.domains)}, found {', '.join(found) or 'no folder'}; "
+            f"scenario.dataset=folder takes any domain/class/images"
+        )
+    if len(found) < 2:
+        raise InputError(
+            f"scenario.root={root}: found {len(found)} domain"
+            f"{'' if len(found) == 1 else 's'} ({', '.join(found) or 'none'}), at "
+            f"least 2 are needed to leave one out; the layout is domain/class/images"
+        )
+    return found
+
+
+def class_names(dataset: str, root: str | None) -> tuple[str, ...]:
+    """Names of the classes, in the order of their labels.
+
+    Raises:
+        InputError: A domain lacks a class, or there are too few.
+    """
+    if dataset == "pocket":
+        return pocket.KINDS
+    folder = _root(dataset, root)
+    found = {
+        domain: {p.name for p in _folders(folder / domain)}
+        for domain in domain_names(dataset, root)
+    }
+    classes = tuple(sorted(set().union(*found.values())))
+    for domain, names in found.items():
+        missing = [name for name in classes if name not in names]
+        if missing:
+            raise InputError(
+                f"scenario.root={root}: domain '{domain}' lacks the class"
+                f"{'es' if len(missing) > 1 else ''} {', '.join(missing[:3])}"
+                f"{' ...' if len(missing) > 3 else ''}, which other domains have; "
+                f"every domain needs the same classes"
+            )
+    wanted = PRESETS[dataset].classes if dataset in PRESETS else None
+    if wanted is not None and len(classes) != wanted:
+        raise InputError(
+            f"scenario.root={root}: {PRESETS[dataset].title} has {wanted} classes, "
+            f"found {len(classes)}; scenario.dataset=folder takes any number"
+        )
+    return classes
+
+
+def read(
+    dataset: str, root: str | None, *, size: int, cache: bool
+) -> dict[str, Domain]:
+    """Every domain by its name, in the order of `domain_names`.
+
+    Args:
+        dataset: `pocket`, `folder` or a preset.
+        root: Folder of the data.
+        size: S, pixels on a side.
+        cache: Whether decoded pictures are kept, and taken, from the cache.
+
+    Raises:
+        InputError: The data are missing, incomplete or damaged.
+    """
+    names = domain_names(dataset, root)
+    if dataset == "pocket":
+        return {name: _pocket(name, size, cache) for name in names}
+    folder, classes = _root(dataset, root), class_names(dataset, root)
+    return {name: _folder(folder, name, classes, size, cache) for name in names}
+
+
+def nearest_target(target: str, names: Sequence[str]) -> str:
+    """The end of an error line about an unknown domain."""
+    near = get_close_matches(target, names, n=1)
+    hint = f"nearest is '{near[0]}'; " if near else ""
+    return f"{hint}the domains are {', '.join(names)}, or all"
+
+
+def _pocket(style: str, size: int, cache: bool) -> Domain:
+    name = f"pocket-dg-v{pocket.VERSION}-{style}-{size}"
+    pictures, digest = keep_array(
+        name, lambda: pocket.images(style, size=size)[0], cache=cache
+    )
+    labels = np.repeat(np.arange(len(pocket.KINDS)), pocket.PER_KIND)
+    return Domain(pictures, labels, digest)
+
+
+def _folder(
+    root: Path, domain: str, classes: Sequence[str], size: int, cache: bool
+) -> Domain:
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        files = sorted(
+            path
+            for path in (root / domain / name).rglob("*")
+            if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+        )
+        if not files:
+            raise InputError(
+                f"{root / domain / name}: holds no image "
+                f"({', '.join(sorted(EXTENSIONS))})"
+            )
+        paths += files
+        labels += [label] * len(files)
+    album = read_images(paths, size, root=root, title=domain, cache=cache)
+    return Domain(album.pictures, np.array(labels, dtype=np.int64), album.sha256)
+
+
+def _root(dataset: str, root: str | None) -> Path:
+    preset = PRESETS.get(dataset)
+    where = f"; get {preset.title} from {preset.home}" if preset else ""
+    if root is None:
+        raise InputError(
+            f"scenario.dataset={dataset} needs scenario.root=DIR, a folder of "
+            f"domain/class/images{where}"
+        )
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"scenario.root={root}: there is no such folder{where}")
+    return folder
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
