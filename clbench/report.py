@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -134,8 +135,15 @@ def scores_of(record: Record) -> dict[str, float]:
 
 
 def number(value: float, metric: Metric) -> str:
-    """A score as people read it: percent with one decimal, or four digits."""
-    return f"{100 * value:.1f}" if metric.percent else f"{value:.4g}"
+    """A score as people read it: percent with one decimal, or four digits.
+
+    A score that is not defined is a dash.
+    """
+    if math.isnan(value):
+        return "-"
+    if metric.percent:
+        return f"{100 * value:.1f}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def matrix_table(record: Record) -> Table:
@@ -168,8 +176,8 @@ def scores_table(record: Record) -> Table:
     for metric in sorted(scenario.metrics, key=lambda m: m != scenario.main):
         if metric.name in scores:
             style = "bold" if metric == scenario.main else ""
-            unit = " %" if metric.percent else ""
-            text = number(scores[metric.name], metric) + unit
+            text = number(scores[metric.name], metric)
+            text += " %" if metric.percent and text != "-" else ""
             table.add_row(metric.title, text, style=style)
     return table
 

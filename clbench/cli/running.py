@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from json import dumps
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,7 @@ def _facts(cell: Cell, record: Record, path: Path, *, ran: bool) -> dict[str, An
     from clbench.report import scores_of
 
     plain = cell.to_dict()
+    scores = scores_of(record) if record.status == "ok" else {}
     return {
         "strategy": cell.name,
         "scenario": cell.scenario.name,
@@ -178,7 +180,8 @@ def _facts(cell: Cell, record: Record, path: Path, *, ran: bool) -> dict[str, An
         "params": {"strategy": plain["strategy"], "scenario": plain["scenario"]},
         "status": record.status,
         "reason": record.reason,
-        "scores": scores_of(record) if record.status == "ok" else {},
+        # JSON has no NaN: a score that is not defined is null.
+        "scores": {k: None if isnan(v) else v for k, v in scores.items()},
         "record": str(path),
         "ran": ran,
         "command": cell.command(),
