@@ -18,7 +18,7 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
     """Run the command line; its output and exit code."""
     environment = {**os.environ, "CLBENCH_PATH": path, "COLUMNS": "120", **more}
     return subprocess.run(
-        [sys.executable, "-m", "clbench", *words],
+        [sys.executable, "-P", "-m", "clbench", *words],
         capture_output=True,
         text=True,
         env=environment,
@@ -41,7 +41,7 @@ def test_listing_and_help_import_nothing_slow(words):
         "assert not found, found\n"
     )
     environment = {**os.environ, "CLBENCH_PATH": str(PLUGINS)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)
 
 
 def test_listing_answers_at_once():

@@ -27,7 +27,7 @@ def run(tmp_path):
 
     def call(*words: str):
         return subprocess.run(
-            [sys.executable, "-m", "clbench", "run", *words],
+            [sys.executable, "-P", "-m", "clbench", "run", *words],
             capture_output=True,
             text=True,
             env=environment(),
@@ -157,7 +157,7 @@ def test_a_source_that_has_changed_is_pointed_out(tmp_path):
     (plugins / "strategies").mkdir(parents=True)
     (plugins / "scenarios").symlink_to(PLUGINS / "scenarios")
     file = plugins / "strategies" / "changing.py"
-    command = [sys.executable, "-m", "clbench", "run", "strategy=changing", *EAST]
+    command = [sys.executable, "-P", "-m", "clbench", "run", "strategy=changing", *EAST]
     for source in (text, text, text + "# more\n"):
         file.write_text(source)
         done = subprocess.run(
@@ -175,7 +175,7 @@ def test_a_source_that_has_changed_is_pointed_out(tmp_path):
 def test_ctrl_c_leaves_a_record_and_exit_code_130(tmp_path):
     words = ("strategy=fake_head", *EAST, "scenario.steps=1000000")
     process = subprocess.Popen(
-        [sys.executable, "-m", "clbench", "run", *words],
+        [sys.executable, "-P", "-m", "clbench", "run", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -207,7 +207,7 @@ def test_check_holds_a_plugin_to_the_contract(tmp_path):
     both = os.pathsep.join([str(PLUGINS), str(tmp_path)])
     for name, code in (("fake_head", 0), ("breaks", 1)):
         done = subprocess.run(
-            [sys.executable, "-m", "clbench", "check", f"strategy={name}"],
+            [sys.executable, "-P", "-m", "clbench", "check", f"strategy={name}"],
             capture_output=True,
             text=True,
             env=environment(both),

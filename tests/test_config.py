@@ -356,7 +356,7 @@ def test_keys_are_the_same_in_every_process():
         "'scenario.target=east'])[0][0].key())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == one("strategy=fake_head", *EAST).key()
 

@@ -146,7 +146,7 @@ def test_use_reaches_processes_that_are_started_later(tmp_path, monkeypatch):
     (tmp_path / "spawned.py").write_text(SOURCE)
     registry.use(tmp_path)
     code = "from clbench import registry; registry.load('strategy', 'spawned')"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
 def test_origins_name_contents_and_no_path(folder):

@@ -68,7 +68,7 @@ class Points(Scenario):
         self._asked = 0
 
     @classmethod
-    def fold_values(cls, params: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG003
+    def fold_values(cls, params: Mapping[str, Any]) -> Sequence[str]:
         return DOMAINS
 
     @property
