@@ -15,6 +15,9 @@ from torch.nn import functional as F
 
 _GREY = (0.2989, 0.587, 0.114)
 
+TRIES = 10
+"""Boxes that are tried before the whole image is taken."""
+
 
 def to_float(images: Tensor) -> Tensor:
     """(B, S, S, 3) uint8 -> (B, 3, S, S) float in [0, 1]; others pass unchanged."""
@@ -33,37 +36,71 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         images: (B, 3, S, S) float in [0, 1], on any device.
         generator: Of the CPU; the numbers are drawn there.
     """
-    images = crop_and_flip(images, generator)
+    count, size = len(images), images.shape[-1]
+    boxes = crop_boxes(count, size, generator)
+    mirrored = torch.rand(count, generator=generator) < 0.5
+    images = crop_and_flip(images, boxes, mirrored)
     images = colour_jitter(images, generator)
-    chosen = torch.rand(len(images), generator=generator) < 0.1
+    chosen = torch.rand(count, generator=generator) < 0.1
     return torch.where(_like(chosen, images), grey(images), images)
 
 
-def crop_and_flip(
-    images: Tensor,
+def crop_boxes(
+    count: int,
+    size: int,
     generator: torch.Generator,
     scale: tuple[float, float] = (0.7, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Tensor:
-    """A random part of each image, resized to the whole, mirrored half of the time.
+    """(B, 4) top, left, height and width of random parts, in whole pixels.
 
-    Areas are uniform in `scale`, aspect ratios log-uniform in `ratio` as far as the
-    part stays within the image.
+    As torchvision's RandomResizedCrop chooses them: areas uniform in `scale`, aspect
+    ratios log-uniform in `ratio`; of ten tries the first that fits into the image, and
+    the whole image where none does.
+
+    Args:
+        count: B, the number of boxes.
+        size: S, pixels on a side of the square image.
+        generator: Of the CPU.
+        scale: Smallest and largest part of the area.
+        ratio: Smallest and largest width over height.
     """
-    count = len(images)
-    draws = torch.rand(5, count, generator=generator)
-    area = scale[0] + (scale[1] - scale[0]) * draws[0]
+    area, aspect, down, right = torch.rand(4, count, TRIES, generator=generator)
+    area = size**2 * (scale[0] + (scale[1] - scale[0]) * area)
     low, high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = torch.exp(low + (high - low) * draws[1])
-    wide = (area * aspect).sqrt().clamp(max=1)
-    tall = (area / aspect).sqrt().clamp(max=1)
-    x, y = (1 - wide) * (2 * draws[2] - 1), (1 - tall) * (2 * draws[3] - 1)
-    wide = torch.where(draws[4] < 0.5, -wide, wide)
-    zero = torch.zeros(count)
-    theta = torch.stack([wide, zero, x, zero, tall, y], dim=1).reshape(count, 2, 3)
-    grid = F.affine_grid(theta.to(images.device), list(images.shape), False)
+    aspect = torch.exp(low + (high - low) * aspect)
+    width, height = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+    fits = (width <= size) & (height <= size) & (width > 0) & (height > 0)
+    top, left = down * (size - height + 1), right * (size - width + 1)
+    tried = torch.stack([top, left, height, width], dim=-1).long()
+    first = fits.int().argmax(dim=1)
+    boxes = tried[torch.arange(count), first]
+    whole = torch.tensor([0, 0, size, size])
+    return torch.where(fits.any(dim=1, keepdim=True), boxes, whole)
+
+
+def crop_and_flip(images: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor:
+    """A part of each image, resized bilinearly to the whole, some of them mirrored.
+
+    Args:
+        images: (B, 3, S, S).
+        boxes: (B, 4) top, left, height and width, in pixels, on the CPU.
+        mirrored: (B,) which images are mirrored, on the CPU.
+    """
+    size = images.shape[-1]
+    centres = (torch.arange(size) + 0.5) / size
+    top, left, height, width = boxes.float()[:, :, None].unbind(1)
+    # Positions stop at the centres of the part's outer pixels: what lies beyond them
+    # was cropped away and must not bleed in.
+    y = (top + centres * height - 0.5).clamp(top, top + height - 1)
+    x = (left + centres * width - 0.5).clamp(left, left + width - 1)
+    x = torch.where(mirrored[:, None], x.flip(1), x)
+    place = torch.stack(
+        [x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=-1
+    )
+    grid = ((2 * place + 1) / size - 1).to(images.device, images.dtype)
     return F.grid_sample(
-        images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
 
 
@@ -73,12 +110,24 @@ def colour_jitter(
     strength: float = 0.3,
     hue: float = 0.3,
 ) -> Tensor:
-    """Brightness, contrast and saturation by 1 ± `strength`, hue by ± `hue` turns."""
+    """Brightness, contrast and saturation by 1 ± `strength`, hue by ± `hue` turns.
+
+    Every image has an order of its own in which the four act on it.
+    """
     draws = 2 * torch.rand(4, len(images), generator=generator) - 1
-    images = brightness(images, _like(1 + strength * draws[0], images))
-    images = contrast(images, _like(1 + strength * draws[1], images))
-    images = saturation(images, _like(1 + strength * draws[2], images))
-    return turn_hue(images, _like(hue * draws[3], images))
+    order = torch.rand(4, len(images), generator=generator).argsort(dim=0)
+    factors = 1 + strength * draws
+    factors[3] = hue * draws[3]
+    operations = (brightness, contrast, saturation, turn_hue)
+    images = images.clone()
+    for place in order:
+        for number, operation in enumerate(operations):
+            rows = (place == number).nonzero().flatten()
+            if len(rows):
+                factor = _like(factors[number, rows], images)
+                rows = rows.to(images.device)
+                images[rows] = operation(images[rows], factor)
+    return images
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -111,9 +160,7 @@ def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
     by_red = (green - blue) / safe
     by_green = (blue - red) / safe + 2
     by_blue = (red - green) / safe + 4
-    sixths = torch.where(
-        which == 0, by_red, torch.where(which == 1, by_green, by_blue)
-    )
+    sixths = torch.where(which == 0, by_red, torch.where(which == 1, by_green, by_blue))
     sixths = sixths + 6 * turns.squeeze(1)
     n = torch.tensor([5.0, 3.0, 1.0], device=images.device)[None, :, None, None]
     k = (n + sixths[:, None]) % 6

@@ -98,9 +98,7 @@ def backward_transfer_all_pairs(R: Array) -> float:
     return _mean(R[i, j] - R[j, j])
 
 
-def forward_transfer(
-    R: Array, b: Array, learned: Sequence[int] | None = None
-) -> float:
+def forward_transfer(R: Array, b: Array, learned: Sequence[int] | None = None) -> float:
     """Lopez-Paz and Ranzato 2017: accuracy just before learning, less an untrained one.
 
     Over the tasks that the first experience does not teach.
@@ -120,7 +118,9 @@ def accuracy_lower_triangle(R: Array) -> float:
     return _mean(R[np.tril_indices(len(R))])
 
 
-def intransigence(R: Array, joint: Array, learned: Sequence[int] | None = None) -> float:
+def intransigence(
+    R: Array, joint: Array, learned: Sequence[int] | None = None
+) -> float:
     """Mean of a jointly trained model's accuracy less that when just learned."""
     return _mean(joint - _own(R, learned))
 

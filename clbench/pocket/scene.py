@@ -93,9 +93,9 @@ def single(
     kinds: Sequence[int] | NDArray[np.int64],
     rng: np.random.Generator,
     *,
-    size: tuple[float, float] = (0.5, 0.92),
-    shift: float = 0.3,
-    turn: float = 0.35,
+    size: tuple[float, float] = (0.65, 0.95),
+    shift: float = 0.15,
+    turn: float = 0.2,
 ) -> Scenes:
     """One thing in each scene, of the given kinds, all else at random.
 

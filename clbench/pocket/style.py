@@ -142,11 +142,11 @@ def near(style: Style, rng: np.random.Generator, spread: float = 0.04) -> Style:
 def draw(rng: np.random.Generator) -> Style:
     """A style from the whole space, at least `HELD_OUT` from every named one.
 
-    Half of the effects are absent on average, as in the named styles.
+    Six of ten effects are absent on average, as in the named styles.
     """
     while True:
         values = rng.random(len(_NAMES))
-        present = rng.random(len(_NAMES)) < 0.5
+        present = rng.random(len(_NAMES)) < 0.4
         style = Style(**dict(zip(_NAMES, values.tolist(), strict=True)))
         absent = {n: 0.0 for n, p in zip(_NAMES, present, strict=True) if not p}
         for name in ("fill", "saturation", "warmth", "width"):

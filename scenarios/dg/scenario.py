@@ -164,7 +164,9 @@ class DomainGeneralization(Scenario):
         self.holdout, self.image_size, self.cache = holdout, image_size, cache
         self.seed = seed
         self.steps = steps or (POCKET_STEPS if embedded else preset.steps)
-        self.batch_per_domain = batch_per_domain or (POCKET_BATCH if embedded else BATCH)
+        self.batch_per_domain = batch_per_domain or (
+            POCKET_BATCH if embedded else BATCH
+        )
         self.evaluate_every = evaluate_every or (
             POCKET_EVERY if embedded else preset.evaluate_every
         )
@@ -253,7 +255,10 @@ class DomainGeneralization(Scenario):
     def distance(self, new: Tensor, old: Tensor, batch: Batch) -> Tensor:
         """Kullback-Leibler divergence of the new prediction from the old, mean."""
         return nn.functional.kl_div(
-            new.log_softmax(-1), old.log_softmax(-1), reduction="batchmean", log_target=True
+            new.log_softmax(-1),
+            old.log_softmax(-1),
+            reduction="batchmean",
+            log_target=True,
         )
 
     def adaptable(self, model: nn.Module) -> Iterator[Layer]:
@@ -278,9 +283,7 @@ class DomainGeneralization(Scenario):
         for name, domain in self._domains.items():
             part = self._splits[name]
             reported = part.train if name == self.target else part.holdout
-            row[name] = judge(
-                model, domain, reported=reported, holdout=part.holdout
-            )
+            row[name] = judge(model, domain, reported=reported, holdout=part.holdout)
         return row
 
     def card(self) -> Card:

@@ -1,0 +1,22 @@
+"""Low-rank updates of linear maps: layers, injection, merging, spectra.
+
+Strategies are short because this is here: they say which roles to adapt and at which
+rank, and get back the layers whose factors they regularise, grow or merge.
+"""
+
+from clbench.lowrank.attention import LowRankAttention
+from clbench.lowrank.inject import disabled, freeze, inject
+from clbench.lowrank.layer import Adapter, LowRank
+from clbench.lowrank.spectrum import effective_rank, norm, singular_values
+
+__all__ = [
+    "Adapter",
+    "LowRank",
+    "LowRankAttention",
+    "disabled",
+    "effective_rank",
+    "freeze",
+    "inject",
+    "norm",
+    "singular_values",
+]

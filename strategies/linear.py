@@ -1,0 +1,16 @@
+"""Linear probe: the backbone stays as it is, only the heads are trained."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from clbench.contract import Problem, Strategy
+from clbench.lowrank import freeze
+
+
+class Linear(Strategy):
+    """Trains the heads on frozen features: what pre-training alone is worth."""
+
+    def prepare(self, model: nn.Module, problem: Problem) -> None:
+        """Freeze everything but the heads."""
+        freeze(model, problem)

@@ -1,0 +1,102 @@
+"""PEGO as a strategy: inject a group on q and v, add the two penalties."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from clbench.contract import (
+    Batch,
+    Count,
+    Experience,
+    NonNegative,
+    Problem,
+    Reference,
+    Run,
+    Strategy,
+)
+from clbench.lowrank import inject
+from clbench.seeding import derive
+
+from .penalty import VITB_ENTRIES, Stack, l1, stacks
+
+
+class Pego(Strategy):
+    """A group of low-rank adapters in parallel on every query and value projection.
+
+    Args:
+        rank: Rank r of each adapter.
+        members: Number N of adapters in parallel; the paper has 2 for PACS, else 4.
+        preserve: Weight of the penalty that keeps each update's rows orthogonal to
+            those of the pre-trained weight.
+        diversify: Weight of the penalty that keeps updates orthogonal to each other.
+        lambda_scale: `vitb_equivalent` multiplies both weights by the number of matrix
+            entries that ViT-B/16 sums over, divided by this model's: 1 for ViT-B/16, so
+            that the penalties keep their balance with the loss on other backbones;
+            `raw` leaves them as they are.
+    """
+
+    reference = Reference(
+        paper=(
+            "Hu, Zhang, Qi, Shi and Gao: Learn to Preserve and Diversify: "
+            "Parameter-Efficient Group with Orthogonal Regularization for Domain "
+            "Generalization. ECCV 2024"
+        ),
+        url="https://arxiv.org/abs/2407.15085",
+        differs=(
+            "Computed in the weights' own precision; the released code casts weights "
+            "to half precision after every step. Penalties take the factored form, "
+            "which is equal. `lambda_scale` carries the weights over to backbones of "
+            "another size; it is 1 on the paper's."
+        ),
+    )
+
+    def __init__(
+        self,
+        *,
+        rank: Count = 4,
+        members: Count = 4,
+        preserve: NonNegative = 1e-3,
+        diversify: NonNegative = 1e-3,
+        lambda_scale: Literal["vitb_equivalent", "raw"] = "vitb_equivalent",
+    ) -> None:
+        self.rank = rank
+        self.members = members
+        self.preserve = preserve
+        self.diversify = diversify
+        self.lambda_scale = lambda_scale
+
+    def prepare(self, model: nn.Module, problem: Problem) -> None:
+        """Inject the group; everything else but the heads is frozen."""
+        seed = derive(problem.seed, "pego")
+        self._layers = inject(
+            model,
+            problem,
+            roles=("q", "v"),
+            rank=self.rank,
+            groups=self.members,
+            generator=torch.Generator().manual_seed(seed),
+        )
+
+    def before_experience(self, run: Run, experience: Experience) -> None:
+        """Stack the frozen weights, which stay as they are during an experience."""
+        self._stacks = stacks(self._layers)
+
+    def penalty(self, run: Run, output: Any, batch: Batch) -> Tensor:
+        """The two penalties, each with its weight."""
+        scale = self._scale(self._stacks)
+        total = torch.zeros((), device=run.device)
+        for stack in self._stacks:
+            U, V = stack.preserve_factors()
+            total = total + scale * self.preserve * l1(U, V)
+            if self.members > 1:
+                U, V = stack.diversify_factors()
+                total = total + scale * self.diversify * l1(U, V)
+        return total
+
+    def _scale(self, stacks: list[Stack]) -> float:
+        if self.lambda_scale == "raw":
+            return 1.0
+        return VITB_ENTRIES / sum(stack.entries for stack in stacks)
