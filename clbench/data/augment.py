@@ -1,8 +1,8 @@
 """DomainBed's training augmentation, on whole batches.
 
-Every example draws numbers of its own; every operation acts on the batch at once. Values
-are RGB in [0, 1], float, (B, 3, S, S). What each operation does to one image is what
-torchvision's function of the same name does.
+Every example draws numbers of its own; every operation acts on the batch at once.
+Values are RGB in [0, 1], float, (B, 3, S, S). What each operation does to one image is
+what torchvision's function of the same name does.
 """
 
 from __future__ import annotations

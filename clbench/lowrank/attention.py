@@ -65,7 +65,7 @@ class LowRankAttention(Adapter):
         return self.base(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        """Attributes of the attention, which transformer layers read (`batch_first`)."""
+        """Attributes of the attention that other layers read, such as `batch_first`."""
         try:
             return super().__getattr__(name)
         except AttributeError:

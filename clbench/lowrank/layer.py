@@ -102,7 +102,7 @@ class Adapter(nn.Module):
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Put the updates into the wrapped map; its own weight is kept for `unmerge`."""
+        """Put the updates into the wrapped map; `unmerge` gives its own weight back."""
         if self._bare is None:
             bare = self.frozen.detach().clone()
             self.frozen.copy_(self._add(self.frozen))

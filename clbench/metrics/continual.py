@@ -1,10 +1,10 @@
 """Forgetting, transfer and their published variants, computed from one matrix.
 
-`R` is (E, T): `R[i, j]` is the accuracy on task j after experience i, i from 0. `learned`
-gives for each task the experience, from 1, that taught it; without it, task j is taught
-by experience j + 1. `b` is (T,), the accuracies of an untrained model: a record's row 0.
-Where a number has no meaning, as forgetting with a single experience, it is NaN, never
-0. See docs/metrics.md for where frameworks differ.
+`R` is (E, T): `R[i, j]` is the accuracy on task j after experience i, i from 0.
+`learned` gives for each task the experience, from 1, that taught it; without it, task j
+is taught by experience j + 1. `b` is (T,), the accuracies of an untrained model: a
+record's row 0. Where a number has no meaning, as forgetting with a single experience,
+it is NaN, never 0. See docs/metrics.md for where frameworks differ.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def backward_transfer(R: Array, learned: Sequence[int] | None = None) -> float:
 
 
 def backward_transfer_all_pairs(R: Array) -> float:
-    """Diaz-Rodriguez et al. 2018: mean change over all pairs of rows below; square R."""
+    """Diaz-Rodriguez et al. 2018: mean change over all later rows; square R."""
     i, j = np.tril_indices(len(R), k=-1)
     return _mean(R[i, j] - R[j, j])
 

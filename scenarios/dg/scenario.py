@@ -108,8 +108,8 @@ class DomainGeneralization(Scenario):
             name="oracle_accuracy",
             title="Oracle",
             definition=(
-                "As target accuracy, selected by the target's own held-out part (20 %): "
-                "an oracle, not a result."
+                "As target accuracy, selected by the target's own held-out part "
+                "(20 %): an oracle, not a result."
             ),
         ),
         Metric(
@@ -121,8 +121,8 @@ class DomainGeneralization(Scenario):
             name="forgetting",
             title="Forgetting",
             definition=(
-                "Chaudhry et al. 2018, over the sources' held-out parts, at the ends of "
-                "experiences; undefined when all sources arrive at once."
+                "Chaudhry et al. 2018, over the sources' held-out parts, at the ends "
+                "of experiences; undefined when all sources arrive at once."
             ),
             higher_is_better=False,
         ),

@@ -7,8 +7,8 @@ means, each unordered pair once):
     preserve    sum_i     |W D_i^T|_1    with   W D_i^T   = (W A_i^T) B_i^T
     diversify   sum_{i<j} |D_i D_j^T|_1  with   D_i D_j^T = B_i (A_i A_j^T) B_j^T
 
-Both are sums of |U V^T|_1 over thin U and V. Their gradients need the signs of the d x d
-products, so these are formed a few at a time, used at once, and given up.
+Both are sums of |U V^T|_1 over thin U and V. Their gradients need the signs of the
+d x d products, so these are formed a few at a time, used at once, and given up.
 """
 
 from __future__ import annotations
@@ -50,26 +50,26 @@ class Stack:
 
     def preserve_factors(self) -> tuple[Tensor, Tensor]:
         """(S N, d, r) U and V with U V^T = W D_i^T for every slice and member."""
-        A, B, (S, N, r) = self._factors()
+        A, B, N, r = self._factors()
         U = (self.W @ A.mT).unflatten(2, (N, r)).transpose(1, 2)
         return U.flatten(0, 1), B.flatten(0, 1)
 
     def diversify_factors(self) -> tuple[Tensor, Tensor]:
         """(S P, d, r) U and V with U V^T = D_i D_j^T for every slice and pair i < j."""
-        A, B, (S, N, r) = self._factors()
+        A, B, N, r = self._factors()
         first, second = zip(*combinations(range(N), 2), strict=True)
         gram = (A @ A.mT).unflatten(1, (N, r)).unflatten(3, (N, r)).transpose(2, 3)
         U = B[:, first] @ gram[:, first, second]
         return U.flatten(0, 1), B[:, second].flatten(0, 1)
 
-    def _factors(self) -> tuple[Tensor, Tensor, tuple[int, int, int]]:
+    def _factors(self) -> tuple[Tensor, Tensor, int, int]:
         """A (S, N r, d_in) and B (S, N, d, r), scaled as the layers compute."""
         N, r = self.layers[0].groups, self.layers[0].rank
         A = torch.cat([layer.A for layer in self.layers])
         B = torch.cat([layer.B for layer in self.layers])
         if (scale := self.layers[0].scale) != 1.0:
             B = scale * B
-        return A, B.unflatten(2, (N, r)).transpose(1, 2), (len(A), N, r)
+        return A, B.unflatten(2, (N, r)).transpose(1, 2), N, r
 
 
 def stacks(layers: Sequence[Adapter]) -> list[Stack]:
