@@ -7,10 +7,16 @@ processes share it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
-from collections.abc import Sequence
+import shutil
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +24,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from platformdirs import user_cache_dir
 from tqdm import tqdm
 
@@ -28,6 +34,31 @@ VERSION = 1
 """Raised whenever the same files would give other pixels."""
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm"})
+
+DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are no pictures, cut short or far too large."""
+
+CHUNK = 512
+"""Pictures that are decoded at once: bounds what waits in memory."""
+
+
+class DamagedImages(InputError):
+    """Files that cannot be read as pictures.
+
+    Attributes:
+        paths: All of them.
+        count: Files that were looked at.
+    """
+
+    def __init__(self, paths: Sequence[Path], count: int) -> None:
+        first = ", ".join(str(path) for path in paths[:3])
+        more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+        super().__init__(
+            f"{len(paths)} of {count} images cannot be read: {first}{more}; "
+            f"replace or remove them"
+        )
+        self.paths = list(paths)
+        self.count = count
 
 
 def cache_folder() -> Path:
@@ -53,7 +84,9 @@ class Decoder:
     def __getitem__(self, rows: Any) -> NDArray[np.uint8]:
         """(B, S, S, 3) pictures at `rows`, a slice or whole numbers."""
         chosen = np.arange(len(self.paths))[rows]
-        return np.stack([decode(self.paths[row], self.size) for row in chosen])
+        with ThreadPoolExecutor() as pool:
+            read = pool.map(lambda row: decode(self.paths[row], self.size), chosen)
+            return np.stack(list(read))
 
 
 Pictures = NDArray[np.uint8] | Decoder
@@ -99,47 +132,105 @@ def read_images(
             damaged).
 
     Raises:
-        InputError: Some files cannot be read as pictures; names the first of them.
+        DamagedImages: Some files cannot be read as pictures.
+        InputError: The cache cannot be used.
     """
     if not cache:
         return Album(Decoder(paths, size), _survey(paths, size, title))
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    name = _key(paths, size, root)
-    array, facts = folder / f"{name}.npy", folder / f"{name}.json"
-    with FileLock(folder / f"{name}.lock"):
-        if not (array.is_file() and facts.is_file()):
-            digest = _fill(paths, size, array, title)
-            _replace(facts, json.dumps({"sha256": digest}).encode())
-    pictures: NDArray[np.uint8] = np.load(array, mmap_mode="r", allow_pickle=False)
-    return Album(pictures, json.loads(facts.read_text())["sha256"])
+
+    def fill(partial: Path) -> str:
+        shape = (len(paths), size, size, 3)
+        _check_space(partial.parent, math.prod(shape))
+        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+        digest = _survey(paths, size, title, pictures)
+        pictures.flush()
+        return digest
+
+    return _entry(_key(paths, size, root), fill)
 
 
 def keep_array(
-    name: str, make: Any, *, cache: bool = True
-) -> tuple[NDArray[np.uint8], str]:
-    """An array that takes a while to make, mapped from the cache, and its hash.
+    name: str, make: Callable[[], NDArray[np.uint8]], *, cache: bool = True
+) -> Album:
+    """Pictures that take a while to make, mapped from the cache.
 
     Args:
-        name: Names its content completely, version included.
-        make: Called without arguments to make it.
-        cache: Whether to look in the cache, and to keep it there.
+        name: Names their content completely, version included.
+        make: Makes them.
+        cache: Whether to look in the cache, and to keep them there.
+
+    Raises:
+        InputError: The cache cannot be used.
     """
     if not cache:
         made = make()
-        return made, pixels_hash(made)
+        return Album(made, pixels_hash(made))
+
+    def fill(partial: Path) -> str:
+        made = make()
+        with partial.open("wb") as file:
+            np.save(file, made, allow_pickle=False)
+        return pixels_hash(made)
+
+    return _entry(name, fill)
+
+
+def _entry(name: str, fill: Callable[[Path], str]) -> Album:
+    """The entry `name` of the cache, after filling it where there is none.
+
+    Args:
+        name: Names the file.
+        fill: Writes pictures to a path, and returns the hash of their pixels.
+    """
     folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    array, facts = folder / f"{name}.npy", folder / f"{name}.json"
-    with FileLock(folder / f"{name}.lock"):
-        if not (array.is_file() and facts.is_file()):
-            made = make()
-            partial = array.with_suffix(".part.npy")
-            np.save(partial, made, allow_pickle=False)
-            partial.replace(array)
-            _replace(facts, json.dumps({"sha256": pixels_hash(made)}).encode())
-    mapped: NDArray[np.uint8] = np.load(array, mmap_mode="r", allow_pickle=False)
-    return mapped, json.loads(facts.read_text())["sha256"]
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        array, facts = folder / f"{name}.npy", folder / f"{name}.json"
+        with FileLock(folder / f"{name}.lock"):
+            # The facts are written last: an entry that has them is complete.
+            if not (array.is_file() and facts.is_file()):
+                partial = folder / f"{name}.part"
+                try:
+                    digest = fill(partial)
+                except BaseException:
+                    partial.unlink(missing_ok=True)
+                    raise
+                partial.replace(array)
+                partial.write_text(json.dumps({"sha256": digest}))
+                partial.replace(facts)
+        try:
+            pictures = np.load(array, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise InputError(
+                f"{array} in the image cache is damaged: remove it and run again"
+            ) from error
+        return Album(pictures, json.loads(facts.read_text())["sha256"])
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    """A disk that fills up under a memory map ends the process without a word.
+
+    Raises:
+        OSError: Fewer than `needed` bytes are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} are free"
+        )
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Say what to do where the cache's folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the image cache in {folder} cannot be used "
+            f"({error.strerror or error}); name another folder in CLBENCH_CACHE, or "
+            f"set scenario.cache=false"
+        ) from error
 
 
 def pixels_hash(pictures: NDArray[np.uint8]) -> str:
@@ -158,21 +249,6 @@ def _key(paths: Sequence[Path], size: int, root: Path) -> str:
     return digest.hexdigest()[:24]
 
 
-def _fill(paths: Sequence[Path], size: int, array: Path, title: str) -> str:
-    """Decode `paths` into the file `array`; the hash of its pixels."""
-    partial = array.with_suffix(".part.npy")
-    shape = (len(paths), size, size, 3)
-    pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
-    try:
-        digest = _survey(paths, size, title, pictures)
-    except BaseException:
-        partial.unlink()
-        raise
-    pictures.flush()
-    partial.replace(array)
-    return digest
-
-
 def _survey(
     paths: Sequence[Path],
     size: int,
@@ -182,31 +258,30 @@ def _survey(
     """Decode every file once; the hash of all pixels.
 
     Raises:
-        InputError: Some cannot be read.
+        DamagedImages: Some cannot be read.
     """
     digest = hashlib.sha256(str((len(paths), size, size, 3)).encode())
     damaged: list[Path] = []
-    bar = tqdm(paths, desc=title, unit="image", leave=False, disable=len(paths) < 200)
-    for row, path in enumerate(bar):
-        try:
-            pixels = decode(path, size)
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-            damaged.append(path)
-            continue
-        digest.update(pixels.tobytes())
-        if into is not None:
-            into[row] = pixels
+    bar = tqdm(total=len(paths), desc=title, unit="image", leave=False, delay=1)
+    with bar, ThreadPoolExecutor() as pool:
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            read = pool.map(lambda path: _attempt(path, size), chunk)
+            for row, pixels in enumerate(read, start):
+                if pixels is None:
+                    damaged.append(paths[row])
+                    continue
+                digest.update(pixels.tobytes())
+                if into is not None:
+                    into[row] = pixels
+            bar.update(len(chunk))
     if damaged:
-        first = ", ".join(str(path) for path in damaged[:3])
-        more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
-        raise InputError(
-            f"{len(damaged)} of {len(paths)} images cannot be read: {first}{more}; "
-            f"replace or remove them"
-        )
+        raise DamagedImages(damaged, len(paths))
     return digest.hexdigest()
 
 
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".part")
-    partial.write_bytes(content)
-    partial.replace(path)
+def _attempt(path: Path, size: int) -> NDArray[np.uint8] | None:
+    try:
+        return decode(path, size)
+    except DAMAGE:
+        return None

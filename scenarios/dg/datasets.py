@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.contract import InputError
-from clbench.data.images import EXTENSIONS, Pictures, keep_array, read_images
+from clbench.data.images import (
+    EXTENSIONS,
+    DamagedImages,
+    Pictures,
+    keep_array,
+    read_images,
+)
 from clbench.pocket import dg as pocket
 
 
@@ -29,6 +36,13 @@ class Domain:
     labels: NDArray[np.int64]
     sha256: str
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of pixels and labels."""
+        digest = hashlib.sha256(self.sha256.encode())
+        digest.update(np.ascontiguousarray(self.labels, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -36,11 +50,12 @@ class Preset:
 
     Attributes:
         title: As papers write it.
-        domains: Names of its folders.
+        domains: Names of its folders, sorted.
         classes: Number of classes.
         home: Where its authors offer it.
         steps: Optimizer steps of the published protocol.
         evaluate_every: Steps between evaluations.
+        aliases: Further names of a domain's folder that are about.
     """
 
     title: str
@@ -49,6 +64,7 @@ class Preset:
     home: str
     steps: int = 5001
     evaluate_every: int = 200
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 PRESETS: dict[str, Preset] = {
@@ -69,6 +85,7 @@ PRESETS: dict[str, Preset] = {
         domains=("Art", "Clipart", "Product", "Real World"),
         classes=65,
         home="https://www.hemanthdv.org/officeHomeDataset.html",
+        aliases={"Real World": ("RealWorld", "Real_World", "Real")},
     ),
     "terraincognita": Preset(
         title="TerraIncognita",
@@ -95,15 +112,16 @@ def domain_names(dataset: str, root: str | None) -> tuple[str, ...]:
     """
     if dataset == "pocket":
         return tuple(sorted(pocket.STYLES))
+    return tuple(_domains(dataset, root))
+
+
+def _domains(dataset: str, root: str | None) -> dict[str, Path]:
+    """The folder of each domain; a preset's own domains, whatever lies beside them."""
     folder = _root(dataset, root)
-    found = tuple(sorted(p.name for p in _folders(folder)))
-    if dataset in PRESETS and set(found) != set(PRESETS[dataset].domains):
-        preset = PRESETS[dataset]
-        raise InputError(
-            f"scenario.root={root}: {preset.title} has the domains "
-            f"{', '.join(preset.domains)}, found {', '.join(found) or 'no folder'}; "
-            f"scenario.dataset=folder takes any domain/class/images"
-        )
+    found = {path.name: path for path in sorted(_folders(folder))}
+    preset = PRESETS.get(dataset)
+    if preset is not None:
+        return _of_preset(preset, found, root)
     if len(found) < 2:
         raise InputError(
             f"scenario.root={root}: found {len(found)} domain"
@@ -111,6 +129,24 @@ def domain_names(dataset: str, root: str | None) -> tuple[str, ...]:
             f"least 2 are needed to leave one out; the layout is domain/class/images"
         )
     return found
+
+
+def _of_preset(
+    preset: Preset, found: Mapping[str, Path], root: str | None
+) -> dict[str, Path]:
+    chosen = {}
+    for name in preset.domains:
+        names = (name, *preset.aliases.get(name, ()))
+        path = next((found[n] for n in names if n in found), None)
+        if path is None:
+            raise InputError(
+                f"scenario.root={root}: {preset.title} has the domains "
+                f"{', '.join(preset.domains)}, found {', '.join(found) or 'no folder'} "
+                f"(get {preset.title} from {preset.home}; scenario.dataset=folder "
+                f"takes any domain/class/images)"
+            )
+        chosen[name] = path
+    return chosen
 
 
 def class_names(dataset: str, root: str | None) -> tuple[str, ...]:
@@ -121,12 +157,17 @@ def class_names(dataset: str, root: str | None) -> tuple[str, ...]:
     """
     if dataset == "pocket":
         return pocket.KINDS
-    folder = _root(dataset, root)
     found = {
-        domain: {p.name for p in _folders(folder / domain)}
-        for domain in domain_names(dataset, root)
+        domain: {path.name for path in _folders(folder)}
+        for domain, folder in _domains(dataset, root).items()
     }
     classes = tuple(sorted(set().union(*found.values())))
+    if len(classes) < 2:
+        raise InputError(
+            f"scenario.root={root}: found {len(classes)} class"
+            f"{'' if len(classes) == 1 else 'es'} ({', '.join(classes) or 'none'}), at "
+            f"least 2 are needed; the layout is domain/class/images"
+        )
     for domain, names in found.items():
         missing = [name for name in classes if name not in names]
         if missing:
@@ -159,49 +200,67 @@ def read(
     Raises:
         InputError: The data are missing, incomplete or damaged.
     """
-    names = domain_names(dataset, root)
     if dataset == "pocket":
+        names = domain_names(dataset, root)
         return {name: _pocket(name, size, cache) for name in names}
-    folder, classes = _root(dataset, root), class_names(dataset, root)
-    return {name: _folder(folder, name, classes, size, cache) for name in names}
+    classes = class_names(dataset, root)
+    listed = {
+        name: _files(folder, classes)
+        for name, folder in _domains(dataset, root).items()
+    }
+    domains: dict[str, Domain] = {}
+    damaged: list[Path] = []
+    for name, (paths, labels) in listed.items():
+        try:
+            album = read_images(
+                paths, size, root=_root(dataset, root), title=name, cache=cache
+            )
+        except DamagedImages as error:
+            damaged += error.paths
+            continue
+        domains[name] = Domain(album.pictures, labels, album.sha256)
+    if damaged:
+        raise DamagedImages(damaged, sum(len(paths) for paths, _ in listed.values()))
+    return domains
 
 
 def nearest_target(target: str, names: Sequence[str]) -> str:
     """The end of an error line about an unknown domain."""
-    near = get_close_matches(target, names, n=1)
+    near = get_close_matches(target, names, n=1, cutoff=0.0)
     hint = f"nearest is '{near[0]}'; " if near else ""
     return f"{hint}the domains are {', '.join(names)}, or all"
 
 
 def _pocket(style: str, size: int, cache: bool) -> Domain:
     name = f"pocket-dg-v{pocket.VERSION}-{style}-{size}"
-    pictures, digest = keep_array(
-        name, lambda: pocket.images(style, size=size)[0], cache=cache
-    )
-    labels = np.repeat(np.arange(len(pocket.KINDS)), pocket.PER_KIND)
-    return Domain(pictures, labels, digest)
+    album = keep_array(name, lambda: pocket.images(style, size=size)[0], cache=cache)
+    labels = np.repeat(np.arange(len(pocket.KINDS), dtype=np.int64), pocket.PER_KIND)
+    return Domain(album.pictures, labels, album.sha256)
 
 
-def _folder(
-    root: Path, domain: str, classes: Sequence[str], size: int, cache: bool
-) -> Domain:
+def _files(
+    domain: Path, classes: Sequence[str]
+) -> tuple[list[Path], NDArray[np.int64]]:
+    """The image files of a domain, class by class in the order of names, and labels.
+
+    Raises:
+        InputError: A class has none.
+    """
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         files = sorted(
             path
-            for path in (root / domain / name).rglob("*")
+            for path in (domain / name).rglob("*")
             if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
         )
         if not files:
             raise InputError(
-                f"{root / domain / name}: holds no image "
-                f"({', '.join(sorted(EXTENSIONS))})"
+                f"{domain / name}: holds no image ({', '.join(sorted(EXTENSIONS))})"
             )
         paths += files
         labels += [label] * len(files)
-    album = read_images(paths, size, root=root, title=domain, cache=cache)
-    return Domain(album.pictures, np.array(labels, dtype=np.int64), album.sha256)
+    return paths, np.array(labels, dtype=np.int64)
 
 
 def _root(dataset: str, root: str | None) -> Path:
