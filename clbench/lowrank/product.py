@@ -42,8 +42,26 @@ def product(
     # Factors may be kept in a finer type than the frozen weights.
     if A.dtype != x.dtype:
         A, B = A.to(x.dtype), B.to(x.dtype)
+    if rows == ((0, len(weight)),):
+        return _whole(x, weight, bias, A[0], B[0], scale)
     out: Tensor = _Product.apply(x, weight, bias, A, B, rows, scale)  # type: ignore[no-untyped-call]
     return out
+
+
+def _whole(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    A: Tensor,
+    B: Tensor,
+    scale: float,
+) -> Tensor:
+    """`product` where the one slice is the whole output: torch's own ops are fewest."""
+    y = torch.nn.functional.linear(x, weight, bias)
+    h = torch.nn.functional.linear(x, A)
+    d, K = B.shape
+    flat = torch.addmm(y.reshape(-1, d), h.reshape(-1, K), B.t(), alpha=scale)
+    return flat.view_as(y)
 
 
 class _Product(torch.autograd.Function):

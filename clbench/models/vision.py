@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +17,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Statistics = tuple[float, float, float]
 
+PATIENCE = 10.0
+"""Seconds to wait for the Hugging Face hub before saying that it cannot be reached."""
+
 
 class ImageBackbone(nn.Module):
     """A pre-trained model as features of images.
 
     Args:
-        body: (B, 3, S, S) normalised pixels -> features, or an output of transformers
-            that has `image_embeds`.
+        body: (B, 3, S, S) normalised pixels -> (B, W) features.
         width: W, the number of features.
         image_size: S, pixels on a side.
         mean: What pixels in [0, 1] are shifted by.
@@ -46,104 +50,210 @@ class ImageBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, S, S) normalised pixels -> (B, W) features."""
-        output = self.body(images)
-        features: Tensor = getattr(output, "image_embeds", output)
+        features: Tensor = self.body(images)
         return features
 
 
-def image_backbone(name: str) -> ImageBackbone:
-    """The pre-trained backbone that `name` stands for.
+class ClipTower(nn.Module):
+    """The image tower of a CLIP of transformers, projection included.
 
     Args:
-        name: `pocket`; a folder in timm's or transformers' format; `owner/model`, a
-            CLIP on the Hugging Face hub; else a model of timm, such as
-            `vit_base_patch16_224` or `hf-hub:timm/vit_base_patch16_clip_224.openai`.
+        clip: A `CLIPModel`, or a `CLIPVisionModelWithProjection`; its text tower is
+            left behind.
+        interpolate: Whether position embeddings are interpolated to the images' size.
+    """
+
+    def __init__(self, clip: Any, *, interpolate: bool = False) -> None:
+        super().__init__()
+        self.vision_model = clip.vision_model
+        self.visual_projection = clip.visual_projection
+        self.interpolate = interpolate
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) normalised pixels -> (B, W) projected features, any length."""
+        output = self.vision_model(
+            pixel_values=images, interpolate_pos_encoding=self.interpolate
+        )
+        features: Tensor = self.visual_projection(output.pooler_output)
+        return features
+
+
+def image_backbone(name: str, *, image_size: int | None = None) -> ImageBackbone:
+    """The pre-trained backbone that `name` stands for, in float32.
+
+    Args:
+        name: `pocket`; a folder in timm's or transformers' format; `MODEL@FILE`, a
+            model of timm and a file of its weights; `owner/model`, a CLIP on the
+            Hugging Face hub; else a model of timm, such as `vit_base_patch16_224` or
+            `hf-hub:timm/vit_base_patch16_clip_224.openai`.
+        image_size: Pixels on a side; None is the model's own. Position embeddings of
+            transformers are interpolated to it.
 
     Raises:
         InputError: There is no such model here, or its weights cannot be had.
     """
     if name == "pocket":
-        return _pocket()
+        return _pocket(image_size)
+    model, at, file = name.partition("@")
+    if at:
+        return _timm(model, image_size, file=_file(name, file))
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _local(folder)
+        return _local(folder, image_size)
+    if folder.is_file():
+        raise InputError(
+            f"scenario.backbone={name} is a file of weights: say whose, as in "
+            f"vit_base_patch16_224@{name} (models: timm.list_models())"
+        )
     if "/" in name and not name.startswith("hf-hub:"):
-        return _clip(name)
-    return _timm(name)
+        return _clip(name, image_size)
+    return _timm(name, image_size)
 
 
-def _pocket() -> ImageBackbone:
+def _pocket(image_size: int | None) -> ImageBackbone:
     from clbench.pocket import vit
 
     body = vit.build()
+    size = _resize(body, vit.CONFIG["img_size"], image_size)
     return ImageBackbone(
-        body,
-        width=body.num_features,
-        image_size=vit.CONFIG["img_size"],
-        mean=vit.MEAN,
-        std=vit.STD,
+        body, width=body.num_features, image_size=size, mean=vit.MEAN, std=vit.STD
     )
 
 
-def _local(folder: Path) -> ImageBackbone:
+def _local(folder: Path, image_size: int | None) -> ImageBackbone:
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(
             f"scenario.backbone={folder}: no config.json in that folder; save a model "
             f"there with save_pretrained (transformers) or save_for_hf (timm)"
         )
-    facts = json.loads(config.read_text())
-    if "architecture" in facts:
-        return _timm(f"local-dir:{folder}")
-    return _clip(str(folder))
+    if "architecture" in json.loads(config.read_text()):
+        return _timm(f"local-dir:{folder}", image_size)
+    return _clip(str(folder), image_size)
 
 
-def _timm(name: str) -> ImageBackbone:
+def _timm(
+    name: str, image_size: int | None, *, file: Path | None = None
+) -> ImageBackbone:
     import timm
     from timm.data import resolve_model_data_config
 
-    bare = name.removeprefix("hf-hub:").removeprefix("local-dir:")
-    if bare == name and not timm.is_model(name.split(".")[0]):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:3]
-        hint = f"; timm has {', '.join(near)}, ..." if near else ""
-        raise InputError(
-            f"scenario.backbone={name}: neither `pocket`, a folder nor a model of "
-            f"timm{hint}"
-        )
+    changes: dict[str, Any] = {}
+    if file is not None:
+        # A model's own way of loading is for its own format, numpy's.
+        changes = {"file": str(file), "custom_load": file.suffix == ".npz"}
+    if not name.startswith(("hf-hub:", "local-dir:")):
+        if not timm.is_model(name.split(".")[0]):
+            raise _unknown(name)
+        if file is None:
+            _reach(name, timm.get_pretrained_cfg(name).hf_hub_id)
+    elif name.startswith("hf-hub:"):
+        _reach(name, name.removeprefix("hf-hub:"))
     try:
-        body = timm.create_model(name, pretrained=True, num_classes=0)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unreachable(name, error) from error
+        body = timm.create_model(
+            name, pretrained=True, num_classes=0, pretrained_cfg_overlay=changes or None
+        )
+    except Exception as error:  # Of the network, of parsing, of shapes that differ.
+        raise _unusable(name if file is None else f"{name}@{file}", error) from error
     facts = resolve_model_data_config(body)
+    size = _resize(body, facts["input_size"][-1], image_size)
     return ImageBackbone(
         body,
         width=body.num_features,
-        image_size=facts["input_size"][-1],
+        image_size=size,
         mean=facts["mean"],
         std=facts["std"],
     )
 
 
-def _clip(name: str) -> ImageBackbone:
-    from transformers import CLIPVisionModelWithProjection
+def _clip(name: str, image_size: int | None) -> ImageBackbone:
+    from transformers import AutoConfig, CLIPModel, CLIPVisionModelWithProjection
     from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+    if not Path(name).is_dir():
+        _reach(name, name)
+    kinds = {"clip": CLIPModel, "clip_vision_model": CLIPVisionModelWithProjection}
     try:
-        body = CLIPVisionModelWithProjection.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise _unreachable(name, error) from error
+        kind = AutoConfig.from_pretrained(name).model_type
+        clip = None
+        if kind in kinds:
+            clip = kinds[kind].from_pretrained(name, dtype=torch.float32)
+    except Exception as error:  # Of the network, of parsing, of shapes that differ.
+        raise _unusable(name, error) from error
+    if clip is None:
+        raise InputError(
+            f"scenario.backbone={name} is a model of type '{kind}' of transformers; "
+            f"those whose images can be used are {' and '.join(kinds)}"
+        )
+    own = clip.vision_model.config.image_size
+    size = image_size or own
     return ImageBackbone(
-        body,
-        width=body.config.projection_dim,
-        image_size=body.config.image_size,
+        ClipTower(clip, interpolate=size != own),
+        width=clip.visual_projection.out_features,
+        image_size=size,
         mean=tuple(OPENAI_CLIP_MEAN),
         std=tuple(OPENAI_CLIP_STD),
     )
 
 
-def _unreachable(name: str, error: Exception) -> InputError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+def _resize(body: nn.Module, own: int, wanted: int | None) -> int:
+    """Let a model of timm take images of another size; the size it takes then."""
+    if wanted is None or wanted == own:
+        return own
+    # Convolutional models have no such method: they take any size as they are.
+    resize = getattr(body, "set_input_size", None)
+    if callable(resize):
+        resize(img_size=wanted)
+    return wanted
+
+
+def _file(name: str, file: str) -> Path:
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"scenario.backbone={name}: there is no file {path}")
+    return path
+
+
+def _reach(name: str, repository: str | None) -> None:
+    """Make sure that a model of the Hugging Face hub is here, or can be fetched.
+
+    The hub's own functions try for most of a minute before they give up.
+
+    Raises:
+        InputError: Neither.
+    """
+    from huggingface_hub import model_info, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    if repository is None:
+        return
+    repository = repository.partition("@")[0]
+    try:
+        kept = {entry.repo_id for entry in scan_cache_dir().repos if entry.size_on_disk}
+    except CacheNotFound:
+        kept = set()
+    if repository in kept:
+        return
+    try:
+        model_info(repository, timeout=PATIENCE)
+    except Exception as error:  # Of whatever HTTP client the hub's library uses.
+        raise _unusable(name, error) from error
+
+
+def _unknown(name: str) -> InputError:
+    import timm
+
+    near = get_close_matches(name, ["pocket", *timm.list_models()], n=1, cutoff=0.0)
     return InputError(
-        f"scenario.backbone={name}: its weights cannot be had ({first[:120]}); name a "
+        f"scenario.backbone={name} is neither a folder nor a model of timm; the "
+        f"nearest is '{near[0]}' (all: python -c 'import timm; "
+        f"print(timm.list_models())')"
+    )
+
+
+def _unusable(name: str, error: Exception) -> InputError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InputError(
+        f"scenario.backbone={name}: its weights cannot be had ({reason[:160]}); name a "
         f"folder that holds them, or scenario.backbone=pocket, which ships with clbench"
     )

@@ -22,7 +22,7 @@ class Sources(Data):
     Args:
         domains: Those that are trained on.
         rows: Which rows of each are.
-        numbers: Number of each among all domains of the data.
+        numbers: Number of each among the problem's tasks.
         batch: Examples of a minibatch in all; a multiple of the number of domains.
         vary: Whether images are augmented.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -222,13 +221,6 @@ def read(
     if damaged:
         raise DamagedImages(damaged, sum(len(paths) for paths, _ in listed.values()))
     return domains
-
-
-def nearest_target(target: str, names: Sequence[str]) -> str:
-    """The end of an error line about an unknown domain."""
-    near = get_close_matches(target, names, n=1, cutoff=0.0)
-    hint = f"nearest is '{near[0]}'; " if near else ""
-    return f"{hint}the domains are {', '.join(names)}, or all"
 
 
 def _pocket(style: str, size: int, cache: bool) -> Domain:

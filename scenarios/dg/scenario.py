@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from clbench.contract import (
@@ -18,7 +20,6 @@ from clbench.contract import (
     Card,
     Count,
     Experience,
-    Fraction,
     InputError,
     Layer,
     Metric,
@@ -79,8 +80,9 @@ class DomainGeneralization(Scenario):
             real data only.
         statistics: What pixels are normalised with: ImageNet's statistics, as PEGO's
             code has it, or the backbone's own; null is the backbone's for the embedded
-            world, else ImageNet's.
-        image_size: Pixels on a side; null is the backbone's.
+            world and for the backbone `pocket`, else ImageNet's.
+        image_size: Pixels on a side; null is the backbone's. Position embeddings of
+            transformers are interpolated to it.
         cache: Whether decoded images are kept in the cache.
     """
 
@@ -147,7 +149,7 @@ class DomainGeneralization(Scenario):
         steps: Count | None = None,
         batch_per_domain: Count | None = None,
         evaluate_every: Count | None = None,
-        holdout: Fraction = 0.2,
+        holdout: Annotated[float, Interval(gt=0, lt=1)] = 0.2,
         augment: bool | None = None,
         statistics: Literal["imagenet", "backbone"] | None = None,
         image_size: Count | None = None,
@@ -159,7 +161,8 @@ class DomainGeneralization(Scenario):
         self.dataset, self.root = dataset, root
         self.target, self.arrival = target, arrival
         self.backbone = backbone or ("pocket" if embedded else CLIP)
-        self.statistics = statistics or ("backbone" if embedded else "imagenet")
+        own = embedded or self.backbone == "pocket"
+        self.statistics = statistics or ("backbone" if own else "imagenet")
         self.augment = (not embedded) if augment is None else augment
         self.holdout, self.image_size, self.cache = holdout, image_size, cache
         self.seed = seed
@@ -172,11 +175,13 @@ class DomainGeneralization(Scenario):
         )
         names = datasets.domain_names(dataset, root)
         if target not in names:
+            raise InputError(_unknown(target, dataset, names))
+        if arrival == "sequential" and self.steps < len(names) - 1:
             raise InputError(
-                f"scenario.target={target}: no single domain of {dataset}; "
-                f"{datasets.nearest_target(target, names)}"
+                f"scenario.steps={self.steps}: {len(names) - 1} sources one after "
+                f"another need at least {len(names) - 1} steps"
             )
-        self._build = lambda: image_backbone(self.backbone)
+        self._build = lambda: image_backbone(self.backbone, image_size=image_size)
         self._read: Callable[[int], dict[str, datasets.Domain]] = lambda size: (
             datasets.read(dataset, root, size=size, cache=cache)
         )
@@ -222,8 +227,8 @@ class DomainGeneralization(Scenario):
         parts = [self.tasks]
         if self.arrival == "sequential":
             parts = [(name,) for name in self.tasks]
-        shares = [self.steps // len(parts)] * len(parts)
-        shares[0] += self.steps - sum(shares)
+        each, rest = divmod(self.steps, len(parts))
+        shares = [each + (index < rest) for index in range(len(parts))]
         return [
             Experience(
                 index=index,
@@ -239,7 +244,7 @@ class DomainGeneralization(Scenario):
         return Sources(
             [self._domains[name] for name in names],
             [self._splits[name].train for name in names],
-            [self.domains.index(name) for name in names],
+            [self.tasks.index(name) for name in names],
             batch=self.budget.batch_size,
             vary=self.augment,
         )
@@ -264,12 +269,12 @@ class DomainGeneralization(Scenario):
     def adaptable(self, model: nn.Module) -> Iterator[Layer]:
         """The backbone's linear maps."""
         assert isinstance(model, Classifier)
-        return layers(model.backbone, "backbone")
+        yield from layers(model.backbone, "backbone")
 
     def heads(self, model: nn.Module) -> Iterator[nn.Parameter]:
         """The classifier's linear head."""
         assert isinstance(model, Classifier)
-        return model.head.parameters()
+        yield from model.head.parameters()
 
     # --- how it is judged ---
 
@@ -288,7 +293,8 @@ class DomainGeneralization(Scenario):
 
     def card(self) -> Card:
         """Data, fingerprint and backbone; reads the data."""
-        content = "".join(f"{n}:{d.sha256}" for n, d in self._domains.items())
+        content = "".join(f"{n}:{d.fingerprint}/" for n, d in self._domains.items())
+        content += "/".join(self.classes)
         return Card(
             data=self.dataset,
             fingerprint=hashlib.sha256(content.encode()).hexdigest(),
@@ -297,6 +303,7 @@ class DomainGeneralization(Scenario):
                 "target": self.target,
                 "classes": len(self.classes),
                 "examples": {n: len(d.labels) for n, d in self._domains.items()},
+                "held out": {n: len(p.holdout) for n, p in self._splits.items()},
                 "selection": selection.VALIDATION.name,
             },
         )
@@ -349,9 +356,29 @@ class DomainGeneralization(Scenario):
 
     @cached_property
     def _splits(self) -> dict[str, Split]:
-        return {
+        found = {
             name: split(
                 len(domain.labels), self.holdout, trial=self.seed, domain=number
             )
             for number, (name, domain) in enumerate(self._domains.items())
         }
+        for name, part in found.items():
+            if not (len(part.train) and len(part.holdout)):
+                raise InputError(
+                    f"scenario.holdout={self.holdout}: of the "
+                    f"{len(part.train) + len(part.holdout)} images of '{name}' "
+                    f"{len(part.holdout)} would be held out; some must be, and some not"
+                )
+        return found
+
+
+def _unknown(target: str, dataset: str, names: Sequence[str]) -> str:
+    """One line about a target that is no domain; `all` is for the command line."""
+    known = f"the domains are {', '.join(names)}, and 'all' is one cell for each"
+    if target == "all":
+        return f"scenario.target=all is no single domain: {known}"
+    near = get_close_matches(target, names, n=1, cutoff=0.0)
+    return (
+        f"scenario.target={target} is no domain of {dataset}: the nearest is "
+        f"'{near[0]}' ({known})"
+    )
