@@ -60,7 +60,7 @@ def build_scenario(cell: Cell) -> Scenario:
     Raises:
         InputError: Its parameters or its data are wrong.
     """
-    kind = registry.load("scenario", cell.scenario.name)
+    kind: Any = registry.load("scenario", cell.scenario.name)
     scenario: Scenario = kind(**cell.scenario.params, seed=cell.seed)
     scenario.recipe = dataclasses.replace(scenario.recipe, **cell.recipe)
     return scenario
@@ -228,6 +228,7 @@ class _Attempt(Watch):
                 version=scenario.version,
                 main=scenario.main.name,
                 fold=scenario.folds,
+                folds=_folds(scenario, cell.scenario.params),
                 card=DataCard(**dataclasses.asdict(scenario.card())),
             ),
             seed=cell.seed,
@@ -281,6 +282,10 @@ def _plugin(kind: Kind, choice: PluginChoice) -> Plugin:
         params=to_jsonable_python(dict(choice.params)),
         origin=Origin(**dataclasses.asdict(origin)),
     )
+
+
+def _folds(scenario: Scenario, params: Mapping[str, Any]) -> list[str]:
+    return list(scenario.fold_values(params)) if scenario.folds else []
 
 
 def _entry(row: Row) -> Entry:

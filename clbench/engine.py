@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from clbench.contract import Data, Experience, Group, Problem, Run, Strategy
+from clbench.contract import Batch, Data, Experience, Group, Problem, Run, Strategy
 from clbench.optim import Groups
 from clbench.seeding import derive
 
@@ -126,6 +126,9 @@ class Loop(SupervisedTemplate):  # type: ignore[misc]
         watch: Told of steps, and when to evaluate.
     """
 
+    dataloader: Iterable[Batch]
+    mbatch: Batch
+
     def __init__(self, *, run: Session, strategy: Strategy, watch: Watch) -> None:
         self.run = run
         self.strategy = strategy
@@ -166,6 +169,7 @@ class Loop(SupervisedTemplate):  # type: ignore[misc]
         self.strategy.before_experience(run, self.experience.content)
         run.optimize(self.strategy.groups(run.model, run.problem.recipe))
         if run.groups is None:
+            # Nothing is trained: an epoch without a batch.
             self.dataloader = []
         else:
             self.optimizer = run.optimizer

@@ -96,4 +96,7 @@ def _optimizer(
             entries, lr=recipe.lr, momentum=recipe.momentum, fused=fused
         )
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(entries, lr=recipe.lr, betas=recipe.betas, fused=fused)
+    made: torch.optim.Optimizer = kind(
+        entries, lr=recipe.lr, betas=recipe.betas, fused=fused
+    )
+    return made

@@ -80,6 +80,7 @@ class ScenarioPart(Plugin):
     version: int
     main: str = Field(description="name of the metric that ranks")
     fold: str | None = Field(description="parameter that boards average over")
+    folds: list[str] = Field(description="all its values, in the scenario's order")
     card: DataCard
 
 

@@ -81,9 +81,7 @@ def test_clip_takes_another_size(clip_folder, images):
 
 
 def test_clip_may_be_its_image_tower_alone(tmp_path, images):
-    config = CLIPVisionConfig(
-        **SIZES, image_size=32, patch_size=8, projection_dim=20
-    )
+    config = CLIPVisionConfig(**SIZES, image_size=32, patch_size=8, projection_dim=20)
     model = CLIPVisionModelWithProjection(config).eval()
     model.save_pretrained(tmp_path)
     with torch.no_grad():
@@ -167,7 +165,7 @@ def test_a_missing_download_is_one_quick_line(monkeypatch, tmp_path):
 
 
 def test_wrong_files_and_folders(tmp_path):
-    with pytest.raises(InputError, match="no config.json"):
+    with pytest.raises(InputError, match=r"no config\.json"):
         image_backbone(str(tmp_path))
     with pytest.raises(InputError, match="there is no file"):
         image_backbone(f"test_vit@{tmp_path / 'absent.pth'}")
@@ -181,5 +179,3 @@ def test_wrong_files_and_folders(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "test_vit"}))
     with pytest.raises(InputError, match="cannot be had"):
         image_backbone(str(tmp_path))
-
-

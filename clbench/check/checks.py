@@ -39,7 +39,7 @@ class Finding:
     reason: str = ""
 
 
-def run(check: Check, subject: str, *classes: type) -> Finding:
+def run(check: Check, subject: str, *classes: Any) -> Finding:
     """What `check` finds in `classes`; a plugin's own exception is a finding too."""
     name = check.__name__
     if len(classes) == 2:

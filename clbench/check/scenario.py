@@ -7,6 +7,7 @@ import time
 import torch
 
 from clbench.check.checks import (
+    Broken,
     Check,
     expect,
     first_batch,
@@ -95,9 +96,8 @@ def distance_is_a_distance(scenario: type[Scenario]) -> None:
     expect(abs(float(zero.detach())) < 1e-6, f"equal outputs are {float(zero)} apart")
     with torch.no_grad():
         for parameter in toy.heads(model):
-            parameter += 0.1 * torch.randn(
-                parameter.shape, generator=torch.Generator().manual_seed(0)
-            )
+            generator = torch.Generator().manual_seed(0)
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
     far = toy.distance(model(batch), old, batch)
     expect(float(far.detach()) > 1e-6, f"different outputs are {float(far)} apart")
     far.backward()
@@ -117,7 +117,8 @@ def layers_exist(scenario: type[Scenario]) -> None:
         module = model.get_submodule(layer.path)
         weight = getattr(module, "in_proj_weight", None)
         weight = getattr(module, "weight", None) if weight is None else weight
-        expect(weight is not None, f"'{layer.path}' has no weight to adapt")
+        if weight is None:
+            raise Broken(f"'{layer.path}' has no weight to adapt")
         if layer.rows is not None:
             start, stop = layer.rows
             expect(

@@ -17,7 +17,7 @@ def write(words: Sequence[str], quiet: bool) -> None:
     """Write the boards of the scenarios in `words`, or of all, and print them.
 
     Raises:
-        InputError: A scenario is unknown, or there are no records.
+        InputError: A scenario is unknown, or has no records.
     """
     scenarios, folders = [], dict(FOLDERS)
     for word in words:
@@ -29,11 +29,6 @@ def write(words: Sequence[str], quiet: bool) -> None:
         else:
             near = registry.nearest(key, FOLDERS)
             raise InputError(f"unknown key '{key}'{near} (clbench board --help)")
-    if not folders["runs"].is_dir():
-        raise InputError(
-            f"runs={folders['runs']}: there is no such folder of records; make one "
-            f"with `clbench run`"
-        )
     from clbench.board import write_boards  # with what it computes: slow to import
 
     for path in write_boards(folders["runs"], folders["out"], scenarios or None):

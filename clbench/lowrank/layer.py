@@ -86,8 +86,10 @@ class Adapter(nn.Module):
 
     def members(self) -> tuple[Tensor, Tensor]:
         """A as (P, G, r, d_in) and B as (P, G, d, r), differentiable views."""
-        A = self.A.unflatten(1, (self.groups, self.rank))
-        B = self.B.unflatten(2, (self.groups, self.rank)).transpose(1, 2)
+        P, _, d_in = self.A.shape
+        d = self.B.shape[1]
+        A = self.A.view(P, self.groups, self.rank, d_in)
+        B = self.B.view(P, d, self.groups, self.rank).transpose(1, 2)
         return A, B
 
     def delta(self) -> Tensor:

@@ -44,7 +44,7 @@ def product(
         A, B = A.to(x.dtype), B.to(x.dtype)
     if rows == ((0, len(weight)),):
         return _whole(x, weight, bias, A[0], B[0], scale)
-    out: Tensor = _Product.apply(x, weight, bias, A, B, rows, scale)  # type: ignore[no-untyped-call]
+    out: Tensor = _Product.apply(x, weight, bias, A, B, rows, scale)
     return out
 
 

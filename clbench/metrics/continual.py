@@ -54,7 +54,8 @@ def forgetting_per_task(R: Array, learned: Sequence[int] | None = None) -> Array
     old = _old(R, learned)
     if not old.any():
         return np.array([])
-    return R[:-1, old].max(axis=0) - R[-1, old]
+    forgotten: Array = R[:-1, old].max(axis=0) - R[-1, old]
+    return forgotten
 
 
 def forgetting_chaudhry(R: Array, learned: Sequence[int] | None = None) -> float:
@@ -141,7 +142,7 @@ def mtil_transfer(R: Array) -> float:
 
     Square R, tasks in the order of the stream; the first task is left out.
     """
-    return _mean([np.mean(R[:j, j]) for j in range(1, R.shape[1])])
+    return _mean([float(np.mean(R[:j, j])) for j in range(1, R.shape[1])])
 
 
 def mtil_average(R: Array) -> float:

@@ -205,16 +205,20 @@ class _Canvas:
 
     def _normals(self) -> NDArray[np.float32]:
         pixel = 2.0 / self.size
-        down, right = np.gradient(self.height, pixel, axis=(1, 2))
+        # Of a single axis numpy gives an array, though its types say a tuple too.
+        down = np.asarray(np.gradient(self.height, pixel, axis=1))
+        right = np.asarray(np.gradient(self.height, pixel, axis=2))
         normal = np.stack([-right, down, np.ones_like(right)], axis=-1)
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-        return normal.astype(np.float32)
+        unit: NDArray[np.float32] = normal.astype(np.float32)
+        return unit
 
     def _hatching(self, lit: Array) -> Array:
         """Slanted lines on things, denser where less light falls."""
         stripes = 0.5 + 0.5 * np.sin((self.x + self.y) * (0.7 * self.size))
         dark = np.clip(1.25 - 1.2 * lit, 0, 1) * (self.thing > 0)
-        return (0.75 * dark * stripes).astype(np.float32)
+        lines: Array = (0.75 * dark * stripes).astype(np.float32)
+        return lines
 
     def _waves(self, cells: int) -> Array:
         """(N, S, S) smooth noise of about unit size, `cells` bumps across."""
@@ -227,7 +231,8 @@ class _Canvas:
         rows = coarse[:, low] * (1 - part)[None, :, None]
         rows += coarse[:, low + 1] * part[None, :, None]
         field = rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part
-        return field.astype(np.float32)
+        smooth: Array = field.astype(np.float32)
+        return smooth
 
     def _strokes(self) -> Array:
         """(N, S, S) noise drawn out along one diagonal, as a brush leaves it."""

@@ -74,7 +74,7 @@ class Scenes:
     @property
     def slots(self) -> int:
         """T, the largest number of things in a scene."""
-        return self.kind.shape[1]
+        return int(self.kind.shape[1])
 
     def __getitem__(self, chosen: slice | NDArray[np.int64]) -> Scenes:
         """The scenes at `chosen`."""

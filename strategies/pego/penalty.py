@@ -117,7 +117,7 @@ def l1(U: Tensor, V: Tensor) -> Tensor:
         U: (M, m, r).
         V: (M, n, r).
     """
-    total: Tensor = _ThinL1.apply(U, V)  # type: ignore[no-untyped-call]
+    total: Tensor = _ThinL1.apply(U, V)
     return total
 
 

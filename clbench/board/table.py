@@ -1,0 +1,275 @@
+"""Boards as numbers: what may be compared, and every strategy's scores and costs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isnan
+from statistics import fmean, stdev
+from typing import Any
+
+from clbench import registry
+from clbench.board.gather import Found, Left
+from clbench.contract import InputError, Metric, Scenario
+from clbench.grammar import write
+from clbench.record import Record
+
+FEW = 3
+"""Seeds below which a mean and its deviation say little: such rows are marked."""
+
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over seeds; the sample standard deviation is None for a single one."""
+
+    mean: float
+    deviation: float | None
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread | None:
+        """The spread of those `values` that are defined; None if none is."""
+        known = [value for value in values if not isnan(value)]
+        if not known:
+            return None
+        return cls(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One way of learning on a board: a strategy, its parameters, its recipe.
+
+    Attributes:
+        label: The strategy's name, and whatever is not its default or tuned value.
+        records: Those that ended well, by seed and fold.
+        folds: Every fold, also those that have no record here; one without a name
+            where the scenario has none.
+        scenario: The class that scores them.
+    """
+
+    label: str
+    records: Mapping[tuple[int, str], Record]
+    folds: Sequence[str]
+    scenario: type[Scenario]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of which every fold is there: the others do not count."""
+        seeds = sorted({seed for seed, _ in self.records})
+        return [s for s in seeds if all((s, f) in self.records for f in self.folds)]
+
+    @property
+    def missing(self) -> list[tuple[int, str]]:
+        """Seeds and folds without which a seed does not count."""
+        seeds = sorted({seed for seed, _ in self.records})
+        return [(s, f) for s in seeds for f in self.folds if (s, f) not in self.records]
+
+    def score(self, metric: str) -> Spread | None:
+        """`metric`, averaged over the folds of each complete seed, then over seeds."""
+        return Spread.of(
+            [
+                fmean(self._scores[seed, fold][metric] for fold in self.folds)
+                for seed in self.seeds
+            ]
+        )
+
+    def fold(self, metric: str, fold: str) -> Spread | None:
+        """`metric` of one fold, over all seeds that have it."""
+        return Spread.of(
+            [scores[metric] for (_, f), scores in self._scores.items() if f == fold]
+        )
+
+    @cached_property
+    def _scores(self) -> dict[tuple[int, str], Scores]:
+        return {
+            place: self.scenario.scores(record.matrix(), record.scenario.params)
+            for place, record in self.records.items()
+        }
+
+    @property
+    def first(self) -> Record:
+        """The record of the first seed and fold: what all of them share is in it."""
+        return self.records[min(self.records)]
+
+    def command(self) -> str:
+        """The command that runs every cell of this line again."""
+        record = self.first
+        fold = f"scenario.{record.scenario.fold}"
+        incidental = {f"scenario.{name}" for name in self.scenario.incidental}
+        words = []
+        for word in shlex.split(record.command):
+            key, _, _ = word.partition("=")
+            if key in incidental:
+                # Where data lie differs from machine to machine.
+                word = f"{key}={key.rpartition('.')[2].upper()}"
+            if key not in ("seed", fold):
+                words.append(word)
+        done = sorted({fold for _, fold in self.records})
+        if record.scenario.fold and not set(self.folds) <= set(done):
+            words.append(f"{fold}={','.join(done)}")
+        seeds = sorted({seed for seed, _ in self.records})
+        words.append(f"seed={','.join(map(str, seeds))}")
+        return " ".join(
+            word if word in ("clbench", "run") else shlex.quote(word) for word in words
+        )
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table: records of one scenario that may be compared.
+
+    Attributes:
+        scenario: Class of the scenario.
+        first: One of the records: version, data, budget and settings are those of all.
+        lines: Ranked by the main metric; those without a complete seed come last.
+        failed: Records that did not end well.
+    """
+
+    scenario: type[Scenario]
+    first: Record
+    lines: Sequence[Line]
+    failed: Sequence[Record]
+
+    @property
+    def main(self) -> Metric:
+        """What ranks."""
+        return self.scenario.main
+
+    @property
+    def folds(self) -> Sequence[str]:
+        """The folds that a seed is averaged over; empty if the scenario has none."""
+        return self.first.scenario.folds
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Parameters of the scenario that are not default, less the incidental."""
+        record = self.first.scenario
+        hidden = {record.fold, *self.scenario.incidental}
+        return {
+            name: value
+            for name, value in record.params.items()
+            if name not in hidden
+            and self.first.origins.get(f"scenario.{name}") == "user"
+        }
+
+
+def boards(name: str, found: Iterable[Found]) -> tuple[list[Board], list[Left]]:
+    """The boards of scenario `name`, the fullest first, and what is on none.
+
+    Records share a board if scenario version, parameters (but for the fold and those
+    that change no number), data, backbone and budget are equal.
+    """
+    try:
+        scenario: type[Scenario] = registry.load("scenario", name)
+    except InputError as error:
+        return [], [Left(f.path, str(error)) for f in found]
+    groups: dict[str, list[Found]] = defaultdict(list)
+    left = []
+    for entry in found:
+        version = entry.record.scenario.version
+        if version != scenario.version:
+            left.append(
+                Left(
+                    entry.path,
+                    f"of version {version} of {name}, which is now {scenario.version}",
+                )
+            )
+            continue
+        groups[_text(_group(entry.record, scenario))].append(entry)
+    made = []
+    for members in groups.values():
+        board, repeated = _board(scenario, members)
+        made.append(board)
+        left += repeated
+    made.sort(key=lambda b: (-sum(len(line.records) for line in b.lines), _title(b)))
+    return made, left
+
+
+def _board(
+    scenario: type[Scenario], found: Sequence[Found]
+) -> tuple[Board, list[Left]]:
+    first = found[0].record
+    folds = first.scenario.folds or [""]
+    ways: dict[str, list[Found]] = defaultdict(list)
+    for entry in found:
+        ways[_text(_way(entry.record))].append(entry)
+    lines, left = [], []
+    for members in ways.values():
+        records: dict[tuple[int, str], Record] = {}
+        for entry in members:
+            record = entry.record
+            place = (record.seed, _fold(record))
+            if record.status != "ok":
+                continue
+            if place in records:
+                # Equal but for where its data lay: folders do not make another cell.
+                left.append(Left(entry.path, "the same cell as another on the board"))
+                continue
+            records[place] = record
+        if records:
+            label = _label(members[0].record)
+            lines.append(Line(label, records, folds, scenario))
+    sign = -1 if scenario.main.higher_is_better else 1
+
+    def rank(line: Line) -> tuple[bool, float, str]:
+        score = line.score(scenario.main.name)
+        return (score is None, sign * score.mean if score else 0.0, line.label)
+
+    failed = [entry.record for entry in found if entry.record.status != "ok"]
+    return Board(scenario, first, sorted(lines, key=rank), failed), left
+
+
+def _group(record: Record, scenario: type[Scenario]) -> dict[str, Any]:
+    """What must be equal for records to share a board."""
+    hidden = {record.scenario.fold, *scenario.incidental}
+    return {
+        "params": {k: v for k, v in record.scenario.params.items() if k not in hidden},
+        "fingerprint": record.scenario.card.fingerprint,
+        "backbone": record.scenario.card.backbone,
+        "budget": record.budget,
+    }
+
+
+def _way(record: Record) -> dict[str, Any]:
+    """What must be equal for records to share a line: how it was learned."""
+    members = [[member.name, member.params] for member in record.strategy.members]
+    return {"members": members, "recipe": record.recipe}
+
+
+def _label(record: Record) -> str:
+    """The strategy's name and what its user set: neither default nor tuned."""
+    several = len(record.strategy.members) > 1
+    given = []
+    for member in record.strategy.members:
+        prefix = f"{member.name}." if several else ""
+        given += [
+            f"{prefix}{key}={write(value)}"
+            for key, value in member.params.items()
+            if record.origins.get(f"strategy.{prefix}{key}") == "user"
+        ]
+    given += [
+        f"recipe.{key}={write(value)}"
+        for key, value in record.recipe.items()
+        if record.origins.get(f"recipe.{key}") == "user"
+    ]
+    return " ".join([record.strategy.name, *given])
+
+
+def _fold(record: Record) -> str:
+    name = record.scenario.fold
+    return str(record.scenario.params[name]) if name else ""
+
+
+def _title(board: Board) -> str:
+    card = board.first.scenario.card
+    return f"{card.data} {card.backbone} {_text(board.settings)}"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
