@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from clbench.config import resolve
 from clbench.contract import (
     Batch,
     Budget,
@@ -23,7 +24,21 @@ from clbench.contract import (
     Result,
     Scenario,
 )
+from clbench.grammar import write
 from clbench.matrix import Matrix
+from clbench.record import (
+    Cost,
+    DataCard,
+    Entry,
+    Environment,
+    Origin,
+    Plugin,
+    Record,
+    ScenarioPart,
+    Status,
+    StrategyPart,
+    Trainable,
+)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -191,3 +206,96 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("there is no folder ../shared with golden numbers and real data")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def make_record() -> Callable[..., Record]:
+    """Makes the record of a cell of `dg` that was never run, with the facts given."""
+    return _record
+
+
+def _record(
+    strategy: str = "lora",
+    seed: int = 0,
+    target: str = "photo",
+    *,
+    accuracy: float = 0.5,
+    status: Status = "ok",
+    reason: str | None = None,
+    rank: int | None = None,
+    version: int = 1,
+    fingerprint: str = "a" * 64,
+    backbone: str = "pocket",
+    seconds: float = 1.5,
+    created: str = "2030-01-01T00:00:00+00:00",
+    **scenario: Any,
+) -> Record:
+    words = [f"strategy={strategy}", "scenario=dg", f"seed={seed}", "tuned=false"]
+    words += [f"strategy.rank={rank}"] if rank is not None else []
+    given = {"target": target, "backbone": backbone, **scenario}
+    words += [f"scenario.{name}={write(value)}" for name, value in given.items()]
+    ((cell,), _) = resolve(words)
+    members = [_plugin(m.name, m.params) for m in cell.strategy]
+    domains = ("photo", "cartoon", "sketch", "painting")
+    rows = [
+        Entry(
+            experience=experience,
+            step=step,
+            boundary=True,
+            scores={
+                name: {"accuracy": accuracy, "holdout": 0.25 * (1 + experience)}
+                for name in domains
+            },
+        )
+        for experience, step in ((0, 0), (1, 300))
+    ]
+    return Record(
+        key=cell.key(),
+        status=status,
+        reason=reason,
+        strategy=StrategyPart(name=cell.name, members=members),
+        scenario=ScenarioPart(
+            **_plugin("dg", cell.scenario.params).model_dump(),
+            version=version,
+            main="target_accuracy",
+            fold="target",
+            folds=list(domains),
+            card=DataCard(data="pocket", fingerprint=fingerprint, backbone=backbone),
+        ),
+        seed=seed,
+        recipe=dict(cell.recipe),
+        origins=dict(cell.origins),
+        budget={
+            "steps": cell.scenario.params["steps"] or 300,
+            "batch_size": 48,
+            "evaluate_every": 50,
+        },
+        learned={name: 1 for name in domains if name != target},
+        rows=rows,
+        cost=Cost(
+            trainable=Trainable(adapter=10, other=0, head=20),
+            parameters=1000,
+            steps=300,
+            examples=300 * 48,
+            seconds={"prepare": 0.1, "train": 1, "evaluate": 0.4, "total": seconds},
+            examples_per_second=100.0,
+            peak_bytes=2**20,
+            flops=1,
+            device="cpu",
+        ),
+        environment=Environment(
+            python="3.11",
+            platform="Linux",
+            threads=2,
+            versions={"torch": "2"},
+            commit=None,
+            dirty=None,
+        ),
+        command=cell.command(),
+        created=created,
+    )
+
+
+def _plugin(name: str, params: Mapping[str, Any]) -> Plugin:
+    origin = Origin(kind="built in", sha256="b" * 64)
+    return Plugin(name=name, params=dict(params), origin=origin)

@@ -179,7 +179,9 @@ class DomainGeneralization(Scenario):
                 f"scenario.steps={self.steps}: {len(names) - 1} sources one after "
                 f"another need at least {len(names) - 1} steps"
             )
-        self._build = lambda: image_backbone(self.backbone, image_size=image_size)
+        self._build: Callable[[], ImageBackbone] = lambda: image_backbone(
+            backbone, image_size=image_size
+        )
         self._read: Callable[[int], dict[str, datasets.Domain]] = lambda size: (
             datasets.read(dataset, root, size=size, cache=cache)
         )

@@ -1,0 +1,217 @@
+"""Boards: what shares one, what is averaged, and what the page says."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import shutil
+from statistics import stdev
+
+import pytest
+
+from clbench.board import boards, gather, write_boards
+from clbench.contract import InputError
+from clbench.record import write
+
+STYLES = ("photo", "cartoon", "sketch", "painting")
+
+
+@pytest.fixture
+def runs(tmp_path, make_record):
+    """A folder of records; calling it adds one for each combination."""
+    folder = tmp_path / "runs"
+
+    def add(strategy="lora", seeds=(0,), targets=STYLES, **facts):
+        for seed, target in itertools.product(seeds, targets):
+            made = make_record(strategy=strategy, seed=seed, target=target, **facts)
+            write(made, folder / "dg" / f"{strategy}--{made.key}.json")
+
+    add.folder = folder
+    return add
+
+
+def build(runs):
+    found, _ = gather([runs.folder])
+    return boards("dg", found)
+
+
+def page(runs, tmp_path) -> str:
+    (path,) = write_boards(runs.folder, tmp_path / "out")
+    assert path == tmp_path / "out" / "dg.md"
+    return path.read_text()
+
+
+def rows(text: str) -> list[list[str]]:
+    """Cells of the table of scores."""
+    table = text.split("| seeds |\n", 1)[1].split("\n\n", 1)[0]
+    lines = table.splitlines()[1:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_a_score_is_the_mean_over_folds_then_over_seeds(runs):
+    for target, accuracy in zip(STYLES, (0.2, 0.4, 0.6, 0.8), strict=True):
+        runs(targets=(target,), seeds=(0,), accuracy=accuracy)
+        runs(targets=(target,), seeds=(1,), accuracy=accuracy + 0.1)
+    ((board,), left) = build(runs)
+    (line,) = board.lines
+    score = line.score("target_accuracy")
+    assert left == []
+    assert line.seeds == [0, 1]
+    assert score.mean == pytest.approx(0.55)
+    assert score.deviation == pytest.approx(stdev([0.5, 0.6]))
+    assert line.fold("target_accuracy", "sketch").mean == pytest.approx(0.65)
+
+
+def test_a_seed_without_all_its_folds_does_not_count(runs, tmp_path):
+    runs(seeds=(0,), accuracy=0.5)
+    runs(seeds=(1,), targets=STYLES[:3], accuracy=0.9)
+    ((board,), _) = build(runs)
+    (line,) = board.lines
+    assert line.seeds == [0]
+    assert line.missing == [(1, "painting")]
+    assert line.score("target_accuracy").mean == 0.5
+    text = page(runs, tmp_path)
+    assert "`lora` has no record of painting seed=1" in text
+    assert "strategy=lora scenario=dg tuned=false seed=0,1" in text
+
+
+def test_a_line_with_no_complete_seed_is_not_ranked(runs, tmp_path):
+    runs("lora", seeds=(0,))
+    runs("pego", seeds=(0,), targets=("photo",), accuracy=1.0)
+    text = page(runs, tmp_path)
+    assert [row[1] for row in rows(text)] == ["`lora`"]
+    assert "`pego` has no record of cartoon seed=0" in text
+
+
+def test_lines_are_ranked_and_few_seeds_are_marked(runs, tmp_path):
+    runs("lora", seeds=(0, 1, 2), accuracy=0.5)
+    runs("pego", seeds=(0,), accuracy=0.7)
+    (pego, lora) = rows(page(runs, tmp_path))
+    assert pego[:3] == ["1", "`pego`", "70.0"]
+    assert lora[:3] == ["2", "`lora`", "50.0 ± 0.0"]
+    assert (pego[-1], lora[-1]) == ("1*", "3")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"fingerprint": "f" * 64},
+        {"steps": 7},
+        {"backbone": "vit_tiny"},
+        {"arrival": "sequential"},
+    ],
+    ids=lambda facts: next(iter(facts)),
+)
+def test_unequal_cells_never_share_a_board(runs, tmp_path, other):
+    runs("lora", accuracy=0.5)
+    runs("pego", accuracy=0.7, **other)
+    found, _ = build(runs)
+    assert [[line.label for line in board.lines] for board in found] in (
+        [["lora"], ["pego"]],
+        [["pego"], ["lora"]],
+    )
+
+
+def test_folders_and_caches_do_not_part_boards(runs):
+    runs("lora", root="/somewhere")
+    runs("pego", root="/elsewhere", cache=False)
+    ((board,), _) = build(runs)
+    assert len(board.lines) == 2
+    commands = [line.command() for line in board.lines]
+    assert all("scenario.root=ROOT" in command for command in commands)
+    assert not any("where" in command for command in commands)
+
+
+def test_parameters_of_a_strategy_make_lines_of_their_own(runs):
+    runs("lora", accuracy=0.5)
+    runs("lora", accuracy=0.6, rank=8)
+    ((board,), _) = build(runs)
+    assert [line.label for line in board.lines] == ["lora rank=8", "lora"]
+    assert "strategy.rank=8" in board.lines[0].command()
+
+
+def test_failures_are_listed_with_their_reasons(runs, tmp_path):
+    runs("lora")
+    runs("zeroshot", status="unsupported", reason="there is no head")
+    runs("pego", targets=("photo",), status="failed", reason="the loss is NaN")
+    text = page(runs, tmp_path)
+    places = ", ".join(f"{target} seed=0" for target in STYLES)
+    assert re.search(r"`zeroshot` unsupported: there is no head \((.*)\)", text)
+    assert all(place in text for place in places.split(", "))
+    assert "`pego` failed: the loss is NaN (photo seed=0)" in text
+    assert [row[1] for row in rows(text)] == ["`lora`"]
+
+
+def test_another_version_of_the_scenario_is_left_out(runs, tmp_path):
+    runs("lora")
+    runs("pego", version=99)
+    text = page(runs, tmp_path)
+    assert "of version 99 of dg, which is now 1" in text
+    assert "`pego`" not in text
+
+
+def test_an_edited_record_never_enters_a_board(runs, tmp_path):
+    runs("lora")
+    path = min((runs.folder / "dg").iterdir())
+    path.write_text(path.read_text().replace("0.5", "0.9"))
+    text = page(runs, tmp_path)
+    assert f"`{path}`: its content is not what was written" in text
+    assert "| seeds |" not in text
+
+
+def test_of_a_cell_that_ran_twice_the_newer_counts(runs, tmp_path, make_record):
+    runs("lora", accuracy=0.5)
+    published = tmp_path / "out" / "dg" / "records"
+    for target in STYLES:
+        made = make_record(
+            strategy="lora", target=target, accuracy=0.6, created="2031-01-01T00:00:00"
+        )
+        write(made, published / f"lora--{made.key}.json")
+    text = page(runs, tmp_path)
+    assert rows(text)[0][2] == "60.0"
+    assert text.count("whose numbers are other") == 4
+    for path in published.iterdir():
+        shutil.copy(path, runs.folder / "dg" / path.name)
+    text = page(runs, tmp_path)
+    assert text.count("whose numbers are equal") == 4
+
+
+def test_equal_records_give_an_equal_page(runs, tmp_path):
+    runs("lora", seeds=(2, 0, 1))
+    runs("pego", seeds=(1, 0))
+    first = page(runs, tmp_path)
+    again = tmp_path / "again"
+    again.mkdir()
+    for path in sorted((runs.folder / "dg").iterdir(), reverse=True):
+        shutil.move(path, again / path.name)
+    (path,) = write_boards(again, tmp_path / "other")
+    assert path.read_text() == first
+
+
+def test_undefined_scores_are_dashes(runs, tmp_path):
+    runs("lora", accuracy=0.5)
+    ((board,), _) = build(runs)
+    assert math.isnan(
+        board.scenario.scores(board.first.matrix(), board.first.scenario.params)[
+            "forgetting"
+        ]
+    )
+    assert board.lines[0].score("forgetting") is None
+    (row,) = rows(page(runs, tmp_path))
+    assert "-" in row
+
+
+def test_the_page_says_what_its_data_and_numbers_are(runs, tmp_path):
+    runs("lora")
+    text = page(runs, tmp_path)
+    assert "- data: pocket (fingerprint " in text
+    ((board,), _) = build(runs)
+    for metric in board.scenario.metrics:
+        assert metric.definition in text
+
+
+def test_no_record_is_one_clear_line(tmp_path):
+    with pytest.raises(InputError, match="holds no record; make one with"):
+        write_boards(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
