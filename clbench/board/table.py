@@ -72,12 +72,14 @@ class Line:
 
     def score(self, metric: str) -> Spread | None:
         """`metric`, averaged over the folds of each complete seed, then over seeds."""
-        return Spread.of(
-            [
-                fmean(self._scores[seed, fold][metric] for fold in self.folds)
-                for seed in self.seeds
-            ]
-        )
+        return Spread.of(self.values(metric))
+
+    def values(self, metric: str) -> list[float]:
+        """`metric` of each complete seed, averaged over folds."""
+        return [
+            fmean(self._scores[seed, fold][metric] for fold in self.folds)
+            for seed in self.seeds
+        ]
 
     def fold(self, metric: str, fold: str) -> Spread | None:
         """`metric` of one fold, over all seeds that have it."""
