@@ -102,7 +102,9 @@ def main() -> int:
         holds = mean >= entry.least
         held &= holds
         word = "yes" if holds else "NO"
-        print(f"| {entry.title} | {entry.least:.1f} | {mean:.1f} ± {half:.1f} | {word} |")
+        print(
+            f"| {entry.title} | {entry.least:.1f} | {mean:.1f} ± {half:.1f} | {word} |"
+        )
     return 0 if held else 1
 
 

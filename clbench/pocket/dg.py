@@ -1,12 +1,19 @@
-"""The world as domains: seven kinds of things in four named styles."""
+"""The world as domains: seven kinds of things in four named styles.
+
+Each style has habits: most things of a kind have that style's usual colour, and no two
+styles share one. Colour is thus a shortcut that holds on the sources and fails on the
+style left out, where only the shape tells a kind.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clbench.pocket.render import render
-from clbench.pocket.scene import generator, kind_numbers, single
+from clbench.pocket.scene import COLOURS, Scenes, generator, kind_numbers, single
 from clbench.pocket.style import NAMED, near
 
 VERSION = 1
@@ -23,6 +30,9 @@ PER_KIND = 200
 
 SIZE = 32
 """Pixels on a side."""
+
+HABIT = 0.85
+"""Probability that a thing has its style's usual colour, not one drawn from all."""
 
 
 def images(
@@ -41,6 +51,23 @@ def images(
     """
     rng = generator("dg", VERSION, style, seed)
     labels = np.repeat(np.arange(len(KINDS), dtype=np.int64), per_kind)
-    scenes = single(kind_numbers(KINDS)[labels], rng)
+    kinds = kind_numbers(KINDS)[labels]
+    scenes = single(kinds, rng, size=(0.56, 0.9), shift=0.2, turn=0.3)
+    scenes = _habitual(scenes, labels, style, rng)
     styles = [near(NAMED[style], rng) for _ in labels]
     return render(scenes, styles, size=size, rng=rng).image, labels
+
+
+def usual(style: str) -> NDArray[np.int64]:
+    """(7,) position in `COLOURS` of each kind's usual colour in `style`."""
+    return (np.arange(len(KINDS)) + 2 * STYLES.index(style)) % len(COLOURS)
+
+
+def _habitual(
+    scenes: Scenes, labels: NDArray[np.int64], style: str, rng: np.random.Generator
+) -> Scenes:
+    """`scenes` with most things in their usual colour, the second one shifted alike."""
+    habitual = rng.random(scenes.colour.shape) < HABIT
+    colour = np.where(habitual, usual(style)[labels][:, None], scenes.colour)
+    second = (colour + scenes.second - scenes.colour) % len(COLOURS)
+    return replace(scenes, colour=colour, second=second)
