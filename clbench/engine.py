@@ -13,10 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from avalanche.benchmarks.scenarios import CLExperience, EagerCLStream
-from avalanche.core import SupervisedPlugin
-from avalanche.training.plugins import EvaluationPlugin
-from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,6 +20,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from clbench.contract import Batch, Data, Experience, Group, Problem, Run, Strategy
 from clbench.optim import Groups
 from clbench.seeding import derive
+
+with warnings.catch_warnings():
+    # One of Avalanche's own strategies wants a solver that nothing here uses.
+    warnings.filterwarnings("ignore", message="no QP solver")
+    from avalanche.benchmarks.scenarios import CLExperience, EagerCLStream
+    from avalanche.core import SupervisedPlugin
+    from avalanche.training.plugins import EvaluationPlugin
+    from avalanche.training.templates import SupervisedTemplate
 
 
 class NotFinite(ArithmeticError):

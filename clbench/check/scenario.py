@@ -74,7 +74,7 @@ def loss_merit_and_distance_have_their_shapes(scenario: type[Scenario]) -> None:
     output = model(batch)
     loss = toy.loss(output, batch)
     expect(loss.shape == (), f"the loss has shape {tuple(loss.shape)}, not ()")
-    expect(bool(loss.isfinite()), f"the loss is {float(loss)}")
+    expect(bool(loss.isfinite()), f"the loss is {loss.item()}")
     loss.backward()
     expect(
         any(p.grad is not None for p in toy.heads(model)),
@@ -93,13 +93,13 @@ def distance_is_a_distance(scenario: type[Scenario]) -> None:
     batch, model = first_batch(toy), toy.model()
     old = _detached(model(batch))
     zero = toy.distance(model(batch), old, batch)
-    expect(abs(float(zero.detach())) < 1e-6, f"equal outputs are {float(zero)} apart")
+    expect(abs(zero.item()) < 1e-6, f"equal outputs are {zero.item()} apart")
     with torch.no_grad():
         for parameter in toy.heads(model):
             generator = torch.Generator().manual_seed(0)
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
     far = toy.distance(model(batch), old, batch)
-    expect(float(far.detach()) > 1e-6, f"different outputs are {float(far)} apart")
+    expect(far.item() > 1e-6, f"different outputs are {far.item()} apart")
     far.backward()
     expect(
         any(p.grad is not None and bool(p.grad.any()) for p in toy.heads(model)),
