@@ -1,0 +1,170 @@
+"""The built wheel, a third party's package and a local file, each run for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CELL = (
+    "scenario=dg",
+    "scenario.target=sketch",
+    "scenario.steps=4",
+    "scenario.evaluate_every=2",
+)
+
+STRATEGY = '''"""Biased: only biases and heads are trained."""
+
+from clbench.contract import Group, Strategy
+from clbench.lowrank import freeze
+
+
+class Biased(Strategy):
+    """Trains biases and heads."""
+
+    def prepare(self, model, problem):
+        freeze(model, problem)
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.requires_grad_(True)
+'''
+
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "biased-methods"
+version = "3.1"
+
+[project.entry-points."clbench.strategies"]
+biased = "biased_methods:Biased"
+
+[tool.hatch.build.targets.wheel]
+packages = ["biased_methods"]
+"""
+
+
+def call(*words: str | Path, **options) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def build(project: Path, out: Path) -> Path:
+    """The wheel of `project`, built without network."""
+    words = ["-m", "build", "--wheel", "--no-isolation", "--outdir", out, project]
+    call(sys.executable, *words)
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+class Place:
+    """A virtual environment that borrows installed dependencies, but not clbench."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, with_pip=False)
+        self.python = folder / "bin" / "python"
+        self.script = folder / "bin" / "clbench"
+        paths = {"base": folder, "platbase": folder}
+        self.packages = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+        # Looked up after the environment's own packages, so that these come first.
+        borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        (self.packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+
+    def install(self, wheel: Path) -> None:
+        words = ["-m", "pip", "--python", self.python, "install", "--quiet"]
+        words += ["--no-deps", "--no-index", "--force-reinstall", wheel]
+        call(sys.executable, *words)
+
+    def clbench(self, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if k != "CLBENCH_PATH"}
+        return call(self.script, *words, cwd=cwd, env=environment)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    return build(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def place(wheel, tmp_path_factory) -> Place:
+    made = Place(tmp_path_factory.mktemp("place") / "env")
+    made.install(wheel)
+    return made
+
+
+def test_the_wheel_holds_what_a_cell_needs(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in (
+        "clbench/strategies/pego/strategy.py",
+        "clbench/strategies/tuned/pego--dg.yaml",
+        "clbench/scenarios/dg/scenario.py",
+        "clbench/pocket/weights/vit.safetensors",
+        "clbench/pocket/weights/vit.json",
+        "clbench/py.typed",
+    ):
+        assert name in names
+    roots = {name.split("/")[0] for name in names}
+    assert {root for root in roots if not root.endswith(".dist-info")} == {"clbench"}
+    assert sum(info.file_size for info in zipfile.ZipFile(wheel).filelist) < 2**25
+
+
+def test_the_wheel_runs_a_cell_from_another_directory(place, tmp_path):
+    code = "import clbench, clbench.strategies; print(*clbench.__path__)"
+    where = call(place.python, "-c", code, cwd=tmp_path).stdout
+    assert str(place.packages) in where
+    assert str(ROOT / "clbench") not in where
+
+    done = place.clbench("run", "strategy=lora", *CELL, "--json", cwd=tmp_path)
+    facts = json.loads(done.stdout)
+    assert facts["status"] == "ok"
+    record = json.loads((tmp_path / facts["record"]).read_text())
+    (member,) = record["strategy"]["members"]
+    assert member["origin"]["kind"] == "built in"
+    assert record["environment"]["commit"] is None
+    assert [row["step"] for row in record["rows"]] == [0, 2, 4]
+    place.clbench("board", cwd=tmp_path)
+    assert "`lora`" in (tmp_path / "leaderboards" / "dg.md").read_text()
+
+
+def test_a_third_party_s_package_is_found_and_run(place, tmp_path):
+    project = tmp_path / "project"
+    (project / "biased_methods").mkdir(parents=True)
+    (project / "pyproject.toml").write_text(PROJECT)
+    (project / "biased_methods" / "__init__.py").write_text(STRATEGY)
+    place.install(build(project, tmp_path / "dist"))
+
+    assert "biased-methods 3.1" in place.clbench("list", cwd=tmp_path).stdout
+    place.clbench("run", "strategy=biased", *CELL, cwd=tmp_path)
+    (path,) = (tmp_path / "runs" / "dg").glob("biased--*.json")
+    record = json.loads(path.read_text())
+    origin = record["strategy"]["members"][0]["origin"]
+    assert (origin["kind"], origin["distribution"]) == ("installed", "biased-methods")
+    assert origin["version"] == "3.1"
+    # Biases belong to the backbone: neither adapters nor heads.
+    assert record["cost"]["trainable"]["other"] > 0
+    assert record["cost"]["trainable"]["adapter"] == 0
+
+
+def test_a_file_in_a_local_folder_is_a_strategy(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "biased.py").write_text(STRATEGY)
+    environment = {**os.environ, "CLBENCH_PATH": str(tmp_path / "mine")}
+    words = [sys.executable, "-P", "-m", "clbench", "run", "strategy=biased", *CELL]
+    call(*words, cwd=tmp_path, env=environment)
+    (path,) = (tmp_path / "runs" / "dg").glob("biased--*.json")
+    origin = json.loads(path.read_text())["strategy"]["members"][0]["origin"]
+    assert origin["kind"] == "local"
+    assert str(tmp_path) not in json.dumps(origin)
