@@ -87,7 +87,7 @@ def test_orthogonal_inputs_cost_nothing():
     basis = torch.eye(6, dtype=torch.float64)
     _, _, B = random_group(2, 2, 6)
     A = torch.stack([basis[:2], basis[2:4]])
-    assert float(penalty.diversify(A, B)) == 0
+    assert penalty.diversify(A, B).item() == 0
     W = torch.zeros(6, 6, dtype=torch.float64)
     W[:, 4:] = torch.randn(6, 2, dtype=torch.float64)
     assert float(penalty.preserve(W, A, B)) == 0
@@ -96,7 +96,7 @@ def test_orthogonal_inputs_cost_nothing():
 
 def test_one_member_has_nobody_to_differ_from():
     _, A, B = random_group(1)
-    assert float(penalty.diversify(A, B)) == 0
+    assert penalty.diversify(A, B).item() == 0
 
 
 def layer_of(gold, dtype=torch.float64):

@@ -23,6 +23,10 @@ from clbench.seeding import derive
 from .penalty import VITB_ENTRIES, Stack, l1, stacks
 
 
+LOG_EVERY = 50
+"""Steps between two entries of the penalties in the log."""
+
+
 class Pego(Strategy):
     """A group of low-rank adapters in parallel on every query and value projection.
 
@@ -85,16 +89,17 @@ class Pego(Strategy):
         self._stacks = stacks(self._layers)
 
     def penalty(self, run: Run, output: Any, batch: Batch) -> Tensor:
-        """The two penalties, each with its weight."""
-        scale = self._scale(self._stacks)
-        total = torch.zeros((), device=run.device)
+        """The two penalties, each with its weight; both are logged without."""
+        kept = spread = torch.zeros((), device=run.device)
         for stack in self._stacks:
-            U, V = stack.preserve_factors()
-            total = total + scale * self.preserve * l1(U, V)
+            kept = kept + l1(*stack.preserve_factors())
             if self.members > 1:
-                U, V = stack.diversify_factors()
-                total = total + scale * self.diversify * l1(U, V)
-        return total
+                spread = spread + l1(*stack.diversify_factors())
+        if run.total_step % LOG_EVERY == 0:
+            run.log("preserve", kept.item())
+            run.log("diversify", spread.item())
+        scale = self._scale(self._stacks)
+        return scale * (self.preserve * kept + self.diversify * spread)
 
     def _scale(self, stacks: list[Stack]) -> float:
         if self.lambda_scale == "raw":
