@@ -22,7 +22,6 @@ from clbench.seeding import derive
 
 from .penalty import VITB_ENTRIES, Stack, l1, stacks
 
-
 LOG_EVERY = 50
 """Steps between two entries of the penalties in the log."""
 
