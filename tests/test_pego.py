@@ -185,7 +185,7 @@ def test_only_the_group_and_the_head_are_trained(blobs):
 
 def test_weights_scale_the_penalty(blobs):
     def value(**keywords):
-        strategy = Pego(rank=2, members=3, lambda_scale="raw", **keywords)
+        strategy = Pego(rank=2, members=3, **keywords)
         model, run = prepared(blobs(), strategy)
         for block in model.blocks:
             nn.init.normal_(block.qkv.B, generator=torch.Generator().manual_seed(1))
@@ -196,6 +196,10 @@ def test_weights_scale_the_penalty(blobs):
     assert value(preserve=2e-3, diversify=2e-3) == pytest.approx(2 * both, rel=1e-5)
     apart = value(preserve=1e-3, diversify=0.0) + value(preserve=0.0, diversify=1e-3)
     assert apart == pytest.approx(both, rel=1e-5)
+    # Two blocks with q and v of width 8, instead of ViT-B/16's matrices.
+    scaled = value(preserve=1e-3, diversify=1e-3, lambda_scale="vitb_equivalent")
+    factor = penalty.VITB_ENTRIES / (2 * 2 * 8 * 8)
+    assert scaled == pytest.approx(factor * both, rel=1e-5)
 
 
 def test_the_scale_is_one_on_the_paper_s_backbone():
