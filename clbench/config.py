@@ -193,9 +193,11 @@ def _tune(
     classes = {name: registry.load("strategy", name) for name in strategies}
     leader = compose.owner("prepare", classes) or next(iter(strategies))
     for name, entries in strategies.items():
-        tuned = read_tuned(registry.get("strategy", name), scenario)
-        if tuned is None or not _applies(tuned, fold, sides["scenario"], scenario):
+        known = read_tuned(registry.get("strategy", name), scenario)
+        holds = [t for t in known if _applies(t, fold, sides["scenario"], scenario)]
+        if not holds:
             continue
+        tuned = holds[0]
         for key, value in tuned.strategy.items():
             where = f"{tuned.path.name}: strategy.{key}"
             checked = sides["strategy"].check(name, key, value, where)
@@ -207,9 +209,13 @@ def _tune(
 
 
 def _applies(tuned: Tuned, fold: _Entries, side: Choices, scenario: str) -> bool:
-    where = f"{tuned.path.name}: when"
+    def one_of(key: str, values: Sequence[Any]) -> bool:
+        where = f"{tuned.path.name}: when.{key}"
+        checked = [side.check(scenario, key, value, where) for value in values]
+        return fold.values[key] in checked
+
     return all(
-        side.check(scenario, key, value, f"{where}.{key}") == fold.values[key]
+        one_of(key, value if isinstance(value, list) else [value])
         for key, value in tuned.when.items()
     )
 

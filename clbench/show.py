@@ -113,14 +113,13 @@ def _table(cls: type, parameters: Mapping[str, Parameter]) -> RenderableType:
 def _tuned(plugin: Plugin) -> Iterator[RenderableType]:
     """What the strategy was found to need, for each scenario there is."""
     for scenario in registry.find("scenario"):
-        found = tuned.read_tuned(plugin, scenario)
-        if found is None:
-            continue
-        where = [f"scenario.{k}={write(v)}" for k, v in found.when.items()]
-        yield Text(" ".join([f"tuned on scenario={scenario}", *where]), style="bold")
-        settings = [f"strategy.{k}={write(v)}" for k, v in found.strategy.items()]
-        settings += [f"recipe.{k}={write(v)}" for k, v in found.recipe.items()]
-        yield _pairs({"settings": " ".join(settings), "chosen by": found.chosen_by})
+        for found in tuned.read_tuned(plugin, scenario):
+            where = [f"scenario.{k}={write(v)}" for k, v in found.when.items()]
+            title = " ".join([f"tuned on scenario={scenario}", *where])
+            yield Text(title, style="bold")
+            settings = [f"strategy.{k}={write(v)}" for k, v in found.strategy.items()]
+            settings += [f"recipe.{k}={write(v)}" for k, v in found.recipe.items()]
+            yield _pairs({"settings": " ".join(settings), "chosen by": found.chosen_by})
 
 
 def _pairs(rows: Mapping[str, str]) -> Table:

@@ -17,7 +17,7 @@ from clbench.plugin import Plugin
 
 
 class _Content(BaseModel):
-    """What such a file holds."""
+    """What one document of such a file holds."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,7 +34,8 @@ class Tuned:
     Attributes:
         path: The file.
         origin: `tuned:` and the start of the file's hash.
-        when: Scenario parameters that must have these values for it to hold.
+        when: Scenario parameters that must have these values for it to hold; of a list
+            one of its values.
         strategy: Parameters of the strategy.
         recipe: Entries of the recipe.
         chosen_by: How they were found.
@@ -48,22 +49,23 @@ class Tuned:
     chosen_by: str
 
 
-def read_tuned(plugin: Plugin, scenario: str) -> Tuned | None:
-    """What the strategy `plugin` was found to need on `scenario`; None if unknown.
+def read_tuned(plugin: Plugin, scenario: str) -> list[Tuned]:
+    """What the strategy `plugin` was found to need on `scenario`, if anything.
 
-    It lies beside the plugin, as `tuned/<strategy>--<scenario>.yaml`.
+    It lies beside the plugin, as `tuned/<strategy>--<scenario>.yaml`: a document for
+    each circumstance. Of those that apply the first counts.
 
     Raises:
         InputError: The file is damaged, or has other keys than `Tuned` names.
     """
     if plugin.path is None:
-        return None
+        return []
     path = plugin.path.parent / "tuned" / f"{plugin.name}--{scenario}.yaml"
     if not path.is_file():
-        return None
+        return []
     text = path.read_bytes()
     try:
-        content = _Content.model_validate(yaml.safe_load(text))
+        documents = [_Content.model_validate(d) for d in yaml.safe_load_all(text)]
     except (yaml.YAMLError, ValidationError) as error:
         line = " ".join(str(error).split())
         raise InputError(
@@ -71,14 +73,17 @@ def read_tuned(plugin: Plugin, scenario: str) -> Tuned | None:
             f"docs/plugins.md): {line}"
         ) from error
     digest = hashlib.sha256(text).hexdigest()[:12]
-    return Tuned(
-        path=path,
-        origin=f"tuned:{digest}",
-        when=_values(content.when),
-        strategy=_values(content.strategy),
-        recipe=_values(content.recipe),
-        chosen_by=content.chosen_by,
-    )
+    return [
+        Tuned(
+            path=path,
+            origin=f"tuned:{digest}",
+            when=_values(content.when),
+            strategy=_values(content.strategy),
+            recipe=_values(content.recipe),
+            chosen_by=content.chosen_by,
+        )
+        for content in documents
+    ]
 
 
 def _values(entries: Mapping[str, Any]) -> dict[str, Any]:

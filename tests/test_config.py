@@ -275,6 +275,20 @@ def test_tuned_settings_need_their_circumstances_and_can_be_left():
         assert (cell.strategy[0].params["rank"], cell.recipe) == (4, {})
 
 
+def test_of_several_circumstances_the_first_that_applies_counts(tmp_path):
+    source = (PLUGINS / "strategies" / "fake_head.py").read_text()
+    (tmp_path / "tuned_twice.py").write_text(source)
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / "tuned_twice--fake_points.yaml").write_text(
+        "when: {dataset: large}\nrecipe: {lr: 0.5}\nchosen_by: me\n---\n"
+        "when: {dataset: [large, small]}\nrecipe: {lr: 0.25}\nchosen_by: me\n---\n"
+        "recipe: {lr: 0.125}\nchosen_by: me\n"
+    )
+    words = ["strategy=tuned_twice", *EAST, f"plugins={tmp_path}"]
+    assert one(*words).recipe == {"lr": 0.25}
+    assert one(*words, "scenario.dataset=large").recipe == {"lr": 0.5}
+
+
 def test_the_recipe_is_that_of_the_member_that_prepares():
     cell = one("strategy=fake_wide+fake_head", *EAST)
     assert cell.strategy[0].params["rank"] == 6
