@@ -69,5 +69,4 @@ def _files(folders: Iterable[Path]) -> list[Path]:
 
 def _repeated(newer: Found, older: Found) -> str:
     equal = comparable(newer.record) == comparable(older.record)
-    numbers = "equal" if equal else "other"
-    return f"repeated by the newer {newer.path.name}, whose numbers are {numbers}"
+    return f"repeated by a newer one, whose numbers are {'equal' if equal else 'other'}"

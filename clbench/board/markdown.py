@@ -13,6 +13,9 @@ from clbench.report import number
 
 MEBI = 2**20
 
+SHOWN = 3
+"""Files that are named beside what they have in common; the others are counted."""
+
 
 def render(
     name: str,
@@ -41,7 +44,7 @@ def render(
         parts += ["## What the numbers are", _definitions(boards[0])]
     out = [*left, *unread]
     if out:
-        parts += ["## Left out", "\n".join(f"- `{e.path}`: {e.reason}" for e in out)]
+        parts += ["## Left out", _left(out)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -158,6 +161,18 @@ def _failures(board: Board) -> Iterable[str]:
         places[why].append(_place(record.seed, fold))
     for (strategy, status, reason), where in places.items():
         yield f"- {_code(strategy)} {status}: {reason} ({', '.join(where)})"
+
+
+def _left(out: Sequence[Left]) -> str:
+    """A line for each reason: a board run again leaves as many out as it holds."""
+    paths: dict[str, list[str]] = defaultdict(list)
+    for entry in out:
+        paths[entry.reason].append(_code(str(entry.path)))
+    lines = []
+    for reason, names in paths.items():
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        lines.append(f"- {', '.join(names[:SHOWN])}{more}: {reason}")
+    return "\n".join(lines)
 
 
 def _definitions(board: Board) -> str:
