@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from clbench.record import comparable, read
+
 PLUGINS = Path(__file__).parent / "plugins"
 EAST = ("scenario=fake_points", "scenario.target=east")
 
@@ -149,6 +151,32 @@ def test_a_damaged_record_is_named_and_not_overwritten(run, tmp_path):
     assert done.returncode == 2
     assert path.name in done.stderr
     assert path.read_text() == "{"
+
+
+def test_a_cell_is_the_same_in_another_process_and_another_directory(tmp_path):
+    """Records are identical but for times, memory and machine; outcomes to the bit."""
+    words = ["strategy=pego", "scenario=dg", "scenario.target=sketch", "seed=3"]
+    words += ["scenario.steps=6", "scenario.evaluate_every=3", "--quiet"]
+    found, outcomes = [], []
+    for name in ("here", "there"):
+        place = tmp_path / name
+        place.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "clbench", "run", *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": str(len(name))},
+            cwd=place,
+        )
+        assert done.returncode == 0, done.stderr
+        (path,) = (place / "runs" / "dg").glob("*.json")
+        found.append(read(path))
+        outcomes.append(path.with_suffix(".outcomes.safetensors").read_bytes())
+    one, other = found
+    assert one.created != other.created or one.cost != other.cost
+    assert one.rows == other.rows
+    assert comparable(one) == comparable(other)
+    assert outcomes[0] == outcomes[1]
 
 
 def test_a_source_that_has_changed_is_pointed_out(tmp_path):

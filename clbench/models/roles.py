@@ -1,8 +1,8 @@
 """The linear maps of a model and the role of each, found by structure.
 
 Known are timm's attention (fused `qkv`) and MLP, transformers' attention (separate
-projections), `nn.MultiheadAttention` (packed), and the patch merging of Swin. Nothing
-depends on the name of an architecture.
+projections), torch's own `nn.MultiheadAttention` (packed) and feed-forward, and the
+patch merging of Swin. Nothing depends on the name of an architecture.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ _SEPARATE: dict[str, Role] = {
     "o_proj": "out",
 }
 
-_FEED_FORWARD: dict[str, Role] = {"fc1": "fc1", "fc2": "fc2"}
+_FEED_FORWARD: tuple[dict[str, Role], ...] = (
+    {"fc1": "fc1", "fc2": "fc2"},
+    {"linear1": "fc1", "linear2": "fc2"},
+)
 
 
 def layers(model: nn.Module, prefix: str = "") -> Iterator[Layer]:
@@ -51,9 +54,9 @@ def _of(module: nn.Module, path: str) -> Iterator[Layer]:
         for name, role in _SEPARATE.items():
             if isinstance(children.get(name), nn.Linear):
                 yield Layer(path=_join(path, name), role=role)
-    if _FEED_FORWARD.keys() <= children.keys():
-        for name, role in _FEED_FORWARD.items():
-            if isinstance(children[name], nn.Linear):
+    for names in _FEED_FORWARD:
+        if all(isinstance(children.get(name), nn.Linear) for name in names):
+            for name, role in names.items():
                 yield Layer(path=_join(path, name), role=role)
     if isinstance(children.get("reduction"), nn.Linear):
         yield Layer(path=_join(path, "reduction"), role="merge")
