@@ -54,6 +54,7 @@ def bare(
 ) -> list[float]:
     """The steps as anybody would write them; when each was done."""
     strategy, model, session = prepared(scenario, kind)
+    strategy.before_experience(session, experience)
     groups = strategy.groups(model, scenario.recipe)
     optimizer = Groups(groups, scenario.recipe, experience.steps).optimizer
     model.train()

@@ -22,7 +22,7 @@ from scipy.stats import t
 from clbench.board import boards, gather
 from clbench.board.table import Line
 from clbench.contract import InputError
-from clbench.pocket import dg
+from clbench.pocket.views import dg
 
 STRATEGIES = ("linear", "finetune")
 CHANCE = 1 / len(dg.KINDS)

@@ -75,7 +75,7 @@ def _scenario(name: str) -> Iterator[RenderableType]:
     yield _pairs(facts)
     table = Table("metric", "better", "definition", box=None, padding=(0, 2, 0, 0))
     for metric in cls.metrics:
-        better = "higher" if metric.higher_is_better else "lower"
+        better = {True: "higher", False: "lower", None: "-"}[metric.higher_is_better]
         table.add_row(metric.title, better, escape(metric.definition))
     yield table
 

@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 import shutil
+from pathlib import Path
 from statistics import stdev
 
 import pytest
@@ -14,6 +15,7 @@ from clbench.board import boards, gather, write_boards
 from clbench.contract import InputError
 from clbench.record import write
 
+PUBLISHED = Path(__file__).resolve().parents[1] / "leaderboards"
 STYLES = ("photo", "cartoon", "sketch", "painting")
 
 
@@ -215,3 +217,17 @@ def test_no_record_is_one_clear_line(tmp_path):
     with pytest.raises(InputError, match="holds no record; make one with"):
         write_boards(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_published_boards_are_those_of_the_published_records(tmp_path, monkeypatch):
+    """Byte for byte: a board that was edited by hand, or has lost a record, differs."""
+    monkeypatch.chdir(tmp_path)
+    scenarios = [path.parent.name for path in PUBLISHED.glob("*/records")]
+    assert "dg" in scenarios
+    shutil.copytree(PUBLISHED, "leaderboards", ignore=shutil.ignore_patterns("*.md"))
+    written = write_boards(Path("runs"), Path("leaderboards"), scenarios)
+    for path in written:
+        published = (PUBLISHED / path.name).read_text()
+        assert path.read_text() == published, path.name
+        assert "## Left out" not in published
+        assert "(changed)" not in published.replace("(changed): a record's", "")

@@ -134,7 +134,7 @@ def test_files_that_run_code_are_refused(tmp_path):
 
 
 def test_the_embedded_backbone_states_its_facts(monkeypatch, images):
-    from clbench.pocket import vit
+    from clbench.pocket.models import vit
 
     bare = vit.build(pretrained=False)
     monkeypatch.setattr(vit, "build", lambda: bare)

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from clbench.contract import InputError
-from clbench.pocket import dg, vit, weights
+from clbench.pocket import weights
+from clbench.pocket.models import vit
 from clbench.pocket.render import render
 from clbench.pocket.scene import COLOURS, generator, single
 from clbench.pocket.style import HELD_OUT, NAMED, draw, near
 from clbench.pocket.things import KINDS, PARTS
 from clbench.pocket.train import corpus
+from clbench.pocket.views import dg
 
 LIMIT = 8 * 2**20
 
@@ -31,7 +33,7 @@ def pictures(count: int = 24, style: str = "photo", size: int = 32):
 
 def test_another_process_draws_the_same_pictures():
     code = (
-        "import hashlib; from clbench.pocket import dg;"
+        "import hashlib; from clbench.pocket.views import dg;"
         "print(hashlib.sha256(dg.images('sketch', per_kind=3)[0].tobytes())"
         ".hexdigest())"
     )

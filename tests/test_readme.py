@@ -14,6 +14,17 @@ def test_ci_runs_the_readme_s_test_command():
     assert command in [line for block in blocks[:2] for line in block.splitlines()]
 
 
+def test_the_readme_s_table_is_the_board_s():
+    board = (ROOT / "leaderboards" / "dg.md").read_text()
+    rows = re.findall(r"^\| \d+ \| .*$", (ROOT / "README.md").read_text(), re.M)
+    assert len(rows) >= 4
+    for row in rows:
+        rank, strategy, target, source = row.strip("| ").split(" | ")
+        (line,) = [x for x in board.splitlines() if x.startswith(f"| {rank} | ")]
+        cells = line.strip("| ").split(" | ")
+        assert (cells[1], cells[2], cells[7]) == (strategy, target, source)
+
+
 def test_links_lead_somewhere():
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     for page in pages:

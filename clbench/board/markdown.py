@@ -197,7 +197,8 @@ def _definitions(board: Board) -> str:
 
 def _titled(metric: Metric) -> str:
     unit = " %" if metric.percent else ""
-    return f"{metric.title}{unit} {'↑' if metric.higher_is_better else '↓'}"
+    arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
+    return f"{metric.title}{unit}{arrow}"
 
 
 def _place(seed: int, fold: str) -> str:

@@ -43,12 +43,20 @@ class InputError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number on a board: its name, what it means and which way is up."""
+    """A number on a board: its name, what it means and which way is up.
+
+    Attributes:
+        name: As in the dictionary that a scenario's `scores` gives.
+        title: As boards print it.
+        definition: What it is, in a sentence.
+        higher_is_better: Which way is up; None where neither is.
+        percent: Whether it is a part of 1, shown in percent.
+    """
 
     name: str
     title: str
     definition: str
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     percent: bool = True
 
 

@@ -111,7 +111,7 @@ def image_backbone(name: str, *, image_size: int | None = None) -> ImageBackbone
 
 
 def _pocket(image_size: int | None) -> ImageBackbone:
-    from clbench.pocket import vit
+    from clbench.pocket.models import vit
 
     body = vit.build()
     size = _resize(body, vit.CONFIG["img_size"], image_size)

@@ -29,6 +29,18 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 
 TEXTURES: tuple[str, ...] = ("plain", "stripes", "dots", "checks")
 
+PLACES: dict[str, tuple[float, float]] = {
+    "left": (-0.55, 0.0),
+    "right": (0.55, 0.0),
+    "top": (0.0, 0.55),
+    "bottom": (0.0, -0.55),
+    "middle": (0.0, 0.0),
+}
+"""Places that a small thing may be at: the centre's x and y."""
+
+MOST = 4
+"""Largest number of things that are told apart by counting."""
+
 VARIATIONS = 3
 """Numbers in [-1, 1] by which a thing's outline varies."""
 
@@ -128,6 +140,74 @@ def single(
         shape=uniform(-1, 1, 1, VARIATIONS),
         sky=uniform(0.35, 0.95, 3),
         ground=uniform(0.25, 0.8, 3),
+    )
+
+
+def alike(
+    kinds: Sequence[int] | NDArray[np.int64],
+    counts: Sequence[int] | NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Scenes:
+    """Several small things in each scene, alike but for size, pose and outline.
+
+    They lie in different quarters of the picture, so that they can be counted.
+
+    Args:
+        kinds: (N,) positions in `KINDS`.
+        counts: (N,) how many, from 1 to `MOST`.
+        rng: Where the rest is drawn from.
+    """
+    quarters = np.array([(-0.48, 0.48), (0.48, 0.48), (-0.48, -0.48), (0.48, -0.48)])
+    order = rng.permuted(np.tile(np.arange(MOST), (len(kinds), 1)), axis=1)
+    return _small(kinds, counts, quarters[order], 0.1, rng)
+
+
+def placed(
+    kinds: Sequence[int] | NDArray[np.int64],
+    places: Sequence[int] | NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Scenes:
+    """One small thing in each scene, at one of `PLACES`.
+
+    Args:
+        kinds: (N,) positions in `KINDS`.
+        places: (N,) positions in `PLACES`.
+        rng: Where the rest is drawn from.
+    """
+    centres = np.array(list(PLACES.values()))[np.asarray(places)][:, None]
+    return _small(kinds, np.ones(len(kinds), dtype=np.int64), centres, 0.13, rng)
+
+
+def _small(
+    kinds: Sequence[int] | NDArray[np.int64],
+    counts: Sequence[int] | NDArray[np.int64],
+    centres: NDArray[np.float64],
+    shift: float,
+    rng: np.random.Generator,
+) -> Scenes:
+    """Small things around `centres` (N, T, 2), of which each scene has some."""
+    count, slots = centres.shape[:2]
+    one = single(kinds, rng)
+    shape = (count, slots)
+    shown = np.arange(slots) < np.asarray(counts)[:, None]
+    moved = centres + rng.uniform(-shift, shift, centres.shape)
+
+    def uniform(low: float, high: float, *more: int) -> NDArray[np.float32]:
+        return rng.uniform(low, high, (*shape, *more)).astype(np.float32)
+
+    return Scenes(
+        kind=np.where(shown, one.kind, EMPTY),
+        colour=np.broadcast_to(one.colour, shape),
+        second=np.broadcast_to(one.second, shape),
+        texture=np.broadcast_to(one.texture, shape),
+        size=uniform(0.32, 0.44),
+        x=moved[..., 0].astype(np.float32),
+        y=moved[..., 1].astype(np.float32),
+        pose=uniform(-0.2, 0.2),
+        mirror=np.broadcast_to(one.mirror, shape),
+        shape=uniform(-1, 1, VARIATIONS),
+        sky=one.sky,
+        ground=one.ground,
     )
 
 

@@ -21,15 +21,13 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     return document
 
 
-def load(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
-    """The weights `name`, after comparing their hash with the recorded one.
+def verified(name: str, path: Path, folder: Path = FOLDER) -> bytes:
+    """The content of `path`, after comparing its hash with that recorded for `name`.
 
     Raises:
         InputError: The file is not the one that was recorded.
     """
-    from safetensors.torch import load as parse
-
-    content = (folder / f"{name}.safetensors").read_bytes()
+    content = path.read_bytes()
     found, recorded = hashlib.sha256(content).hexdigest(), card(name, folder)["sha256"]
     if found != recorded:
         raise InputError(
@@ -37,7 +35,18 @@ def load(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
             f"{recorded[:12]}: install clbench again, or train them with "
             f"`python -m clbench.pocket.train {name}`"
         )
-    return parse(content)
+    return content
+
+
+def load(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
+    """The weights `name`, a file of tensors.
+
+    Raises:
+        InputError: The file is not the one that was recorded.
+    """
+    from safetensors.torch import load as parse
+
+    return parse(verified(name, folder / f"{name}.safetensors", folder))
 
 
 def save(
@@ -51,6 +60,12 @@ def save(
 
     content = pack({key: value.contiguous() for key, value in tensors.items()})
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.safetensors").write_bytes(content)
-    document = {"sha256": hashlib.sha256(content).hexdigest(), **facts}
+    path = folder / f"{name}.safetensors"
+    path.write_bytes(content)
+    note(name, path, facts, folder)
+
+
+def note(name: str, path: Path, facts: dict[str, Any], folder: Path = FOLDER) -> None:
+    """Write `facts` about the weights `name`, with the hash of `path`."""
+    document = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **facts}
     (folder / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")

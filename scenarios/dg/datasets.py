@@ -18,7 +18,8 @@ from clbench.data.images import (
     keep_array,
     read_images,
 )
-from clbench.pocket import dg as pocket
+from clbench.pocket import source
+from clbench.pocket.views import dg as pocket
 
 
 @dataclass(frozen=True)
@@ -224,11 +225,7 @@ def read(
 
 
 def _pocket(style: str, size: int, cache: bool) -> Domain:
-    # By the renderer's source, so that no pixel of another renderer is ever taken.
-    digest = hashlib.sha256()
-    for path in sorted(Path(pocket.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    name = f"pocket-dg-{style}-{size}-{digest.hexdigest()[:16]}"
+    name = f"pocket-dg-{style}-{size}-{source.digest()[:16]}"
     album = keep_array(name, lambda: pocket.images(style, size=size)[0], cache=cache)
     labels = np.repeat(np.arange(len(pocket.KINDS), dtype=np.int64), pocket.PER_KIND)
     return Domain(album.pictures, labels, album.sha256)

@@ -130,6 +130,7 @@ class DomainGeneralization(Scenario):
             name="selected_step",
             title="Selected step",
             definition="Optimizer steps taken before the selected evaluation.",
+            higher_is_better=None,
             percent=False,
         ),
     )

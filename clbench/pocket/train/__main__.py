@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from clbench.pocket import weights
-from clbench.pocket.train import vit
+from clbench.pocket.train import clip, vit
 
-RECIPES = {"vit": (vit.Settings, vit.train)}
+RECIPES: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
+    "vit": (vit.Settings, vit.train),
+    "clip": (clip.Settings, clip.train),
+}
 """Models by name: the settings of each and the function that trains it."""
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from clbench.pocket import vit, weights
+from clbench.pocket import weights
+from clbench.pocket.models import vit
 from clbench.pocket.scene import COLOURS, TEXTURES
 from clbench.pocket.style import HELD_OUT
 from clbench.pocket.things import KINDS
 from clbench.pocket.train.corpus import CHUNK, Corpus, corpus, digest
 from clbench.pocket.train.corpus import VERSION as CORPUS_VERSION
+from clbench.pocket.train.schedule import half_cosine
 
 VERSION = 1
 """Version of this script: raised whenever it would train other weights."""
@@ -89,7 +89,7 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(settings))
+    schedule = half_cosine(optimizer, settings.warmup, settings.steps)
     order = np.random.default_rng(settings.seed)
     log: list[dict[str, float]] = []
     bar = tqdm(range(settings.steps), desc="train vit", unit="step")
@@ -132,16 +132,6 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
         out,
     )
     return reached
-
-
-def _schedule(settings: Settings) -> Callable[[int], float]:
-    def factor(step: int) -> float:
-        if step < settings.warmup:
-            return (step + 1) / settings.warmup
-        rest = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
-
-    return factor
 
 
 def _tensors(pictures: Corpus) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,0 +1,1 @@
+"""Models of the embedded world: small versions of architectures that people use."""

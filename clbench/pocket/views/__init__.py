@@ -1,0 +1,1 @@
+"""Views of the embedded world: what each scenario sees of it."""
