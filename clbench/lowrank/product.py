@@ -43,7 +43,9 @@ def product(
     if A.dtype != x.dtype:
         A, B = A.to(x.dtype), B.to(x.dtype)
     if rows == ((0, len(weight)),):
-        return _whole(x, weight, bias, A[0], B[0], scale)
+        # Views: the gradient of an index is a copy into zeros.
+        A, B = A.view(A.shape[1:]), B.view(B.shape[1:])
+        return _whole(x, weight, bias, A, B, scale)
     out: Tensor = _Product.apply(x, weight, bias, A, B, rows, scale)
     return out
 
@@ -59,9 +61,11 @@ def _whole(
     """`product` where the one slice is the whole output: torch's own ops are fewest."""
     y = torch.nn.functional.linear(x, weight, bias)
     h = torch.nn.functional.linear(x, A)
+    if x.dim() == 2:
+        return torch.addmm(y, h, B.t(), alpha=scale)
     d, K = B.shape
     flat = torch.addmm(y.reshape(-1, d), h.reshape(-1, K), B.t(), alpha=scale)
-    return flat.view_as(y)
+    return flat.view(y.shape)
 
 
 class _Product(torch.autograd.Function):
