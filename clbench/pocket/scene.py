@@ -108,8 +108,10 @@ def single(
     size: tuple[float, float] = (0.65, 0.95),
     shift: float = 0.15,
     turn: float = 0.2,
+    colour: NDArray[np.int64] | None = None,
+    texture: NDArray[np.int64] | None = None,
 ) -> Scenes:
-    """One thing in each scene, of the given kinds, all else at random.
+    """One thing in each scene, of the given kinds; what is not given is random.
 
     Args:
         kinds: (N,) positions in `KINDS`.
@@ -117,6 +119,8 @@ def single(
         size: Smallest and largest half height.
         shift: Largest distance of the centre from the middle, in x and in y.
         turn: Largest turn in radians.
+        colour: (N,) positions in `COLOURS`.
+        texture: (N,) positions in `TEXTURES`.
     """
     kind = np.asarray(kinds, dtype=np.int64)[:, None]
     count = len(kind)
@@ -124,14 +128,19 @@ def single(
     def uniform(low: float, high: float, *shape: int) -> NDArray[np.float32]:
         return rng.uniform(low, high, (count, *shape)).astype(np.float32)
 
-    colour = rng.integers(len(COLOURS), size=(count, 1))
+    main = rng.integers(len(COLOURS), size=(count, 1))
+    if colour is not None:
+        main = colour[:, None]
     # Never the main colour itself, so that parts can be told apart.
-    second = (colour + rng.integers(1, len(COLOURS), size=(count, 1))) % len(COLOURS)
+    second = (main + rng.integers(1, len(COLOURS), size=(count, 1))) % len(COLOURS)
+    surface = rng.integers(len(TEXTURES), size=(count, 1))
+    if texture is not None:
+        surface = texture[:, None]
     return Scenes(
         kind=kind,
-        colour=colour,
+        colour=main,
         second=second,
-        texture=rng.integers(len(TEXTURES), size=(count, 1)),
+        texture=surface,
         size=uniform(*size, 1),
         x=uniform(-shift, shift, 1),
         y=uniform(-shift, shift, 1),
