@@ -168,8 +168,9 @@ class Loop(SupervisedTemplate):  # type: ignore[misc]
         self.dataloader = loader(experience, self.run.problem.seed)
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
-        """The strategy prepares itself, then says what is trained."""
+        """Scenario and strategy prepare themselves; then it is said what is trained."""
         run = self.run
+        run.problem.begin(run.model, self.experience.content)
         self.strategy.before_experience(run, self.experience.content)
         run.optimize(self.strategy.groups(run.model, run.problem.recipe))
         if run.groups is None:

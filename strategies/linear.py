@@ -11,6 +11,12 @@ from clbench.lowrank import freeze
 class Linear(Strategy):
     """Trains the heads on frozen features: what pre-training alone is worth."""
 
+    def unsupported(self, problem: Problem) -> str | None:
+        """Where there is no head to train."""
+        if problem.zero_shot:
+            return "the model has no head to train: it answers as it is (zeroshot)"
+        return None
+
     def prepare(self, model: nn.Module, problem: Problem) -> None:
         """Freeze everything but the heads."""
         freeze(model, problem)

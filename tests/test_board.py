@@ -59,7 +59,7 @@ def test_a_score_is_the_mean_over_folds_then_over_seeds(runs):
     (line,) = board.lines
     score = line.score("target_accuracy")
     assert left == []
-    assert line.seeds == [0, 1]
+    assert line.repeats == [(0,), (1,)]
     assert score.mean == pytest.approx(0.55)
     assert score.deviation == pytest.approx(stdev([0.5, 0.6]))
     assert line.fold("target_accuracy", "sketch").mean == pytest.approx(0.65)
@@ -70,8 +70,8 @@ def test_a_seed_without_all_its_folds_does_not_count(runs, tmp_path):
     runs(seeds=(1,), targets=STYLES[:3], accuracy=0.9)
     ((board,), _) = build(runs)
     (line,) = board.lines
-    assert line.seeds == [0]
-    assert line.missing == [(1, "painting")]
+    assert line.repeats == [(0,)]
+    assert line.missing == [((1,), "painting")]
     assert line.score("target_accuracy").mean == 0.5
     text = page(runs, tmp_path)
     assert "`lora` has no record of painting seed=1" in text

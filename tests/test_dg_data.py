@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from clbench.contract import InputError
-from clbench.data.images import DamagedImages, Decoder, cache_folder
+from clbench.data.cache import cache_folder
+from clbench.data.images import DamagedImages, Decoder
 from clbench.scenarios.dg import datasets
 
 COLOURS = {"cat": (200, 30, 30), "dog": (30, 30, 200)}
@@ -127,7 +128,7 @@ def test_images_are_decoded_once_and_shared(folder, cache, monkeypatch):
     assert len(files) == 2
     assert isinstance(first["day"].pictures, np.memmap)
 
-    def never(path, size):
+    def never(path, size, fit):
         raise AssertionError(f"{path} was decoded again")
 
     monkeypatch.setattr("clbench.data.images.decode", never)
@@ -188,10 +189,10 @@ def test_an_interrupted_decoding_leaves_no_entry(folder, cache, monkeypatch):
 
     whole = images.decode
 
-    def interrupted(path, size):
+    def interrupted(path, size, fit):
         if path.name == "2.png":
             raise KeyboardInterrupt
-        return whole(path, size)
+        return whole(path, size, fit)
 
     monkeypatch.setattr(images, "decode", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -65,7 +65,7 @@ def _board(name: str, board: Board) -> Iterable[str]:
         f"evaluated {when}",
     ]
     yield "\n".join(f"- {fact}" for fact in facts)
-    ranked = [line for line in board.lines if line.seeds]
+    ranked = [line for line in board.lines if line.repeats]
     if ranked:
         yield _scores(board, ranked)
         yield _costs(ranked)
@@ -81,19 +81,31 @@ def _scores(board: Board, lines: Sequence[Line]) -> str:
     main = board.main
     others = [m for m in board.scenario.metrics if m.name != main.name]
     head = ["", "strategy", _titled(main), *board.folds, *map(_titled, others), "seeds"]
-    rows = []
-    for rank, line in enumerate(lines, start=1):
+    rows, rank = [], 0
+    for line in lines:
+        rank += not line.bound
         rows.append(
             [
-                str(rank),
+                "" if line.bound else str(rank),
                 _code(line.label) + _marks(line),
                 _text(line.score(main.name), main),
                 *(_mean(line.fold(main.name, fold), main) for fold in board.folds),
                 *(_text(line.score(m.name), m) for m in others),
-                str(len(line.seeds)) + ("*" if len(line.seeds) < FEW else ""),
+                _count(line),
             ]
         )
     return _table(head, rows, words=2)
+
+
+def _count(line: Line) -> str:
+    """How many repeats there are; with other replicates than seeds, of what."""
+    few = "*" if len(line.repeats) < FEW else ""
+    kinds = ("seeds", *line.scenario.replicates)
+    counts = [len(set(values)) for values in zip(*line.repeats, strict=True)]
+    if max(counts[1:], default=1) == 1:
+        return f"{len(line.repeats)}{few}"
+    parts = [f"{count} {kind}" for count, kind in zip(counts, kinds, strict=True)]
+    return f"{len(line.repeats)}{few} ({', '.join(parts)})"
 
 
 def _costs(lines: Sequence[Line]) -> str:
@@ -148,7 +160,7 @@ def _marks(line: Line) -> str:
 def _incomplete(board: Board) -> Iterable[str]:
     for line in board.lines:
         if line.missing:
-            places = ", ".join(_place(seed, fold) for seed, fold in line.missing)
+            places = ", ".join(_place(repeat[0], fold) for repeat, fold in line.missing)
             yield f"- {_code(line.label)} has no record of {places}"
 
 
@@ -192,6 +204,11 @@ def _definitions(board: Board) -> str:
         "- Trained parameters are those of adapters, of the rest of the backbone and "
         "of heads, at the most; seconds are those of one cell, evaluation included.",
     ]
+    if any(line.bound for line in board.lines):
+        lines.append(
+            "- A line without a rank learned a variant of the problem, such as all "
+            "tasks at once: a bound to compare with."
+        )
     return "\n".join(lines)
 
 

@@ -23,6 +23,12 @@ FEW = 3
 
 Scores = Mapping[str, float]
 
+NAMED = -1
+"""Stands in a repeat for a replicate that has no number: the named order of tasks."""
+
+Repeat = tuple[int, ...]
+"""Seed, and the values of whatever else repeats an experiment, such as the order."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -47,38 +53,41 @@ class Line:
 
     Attributes:
         label: The strategy's name, and whatever is not its default or tuned value.
-        records: Those that ended well, by seed and fold.
+        records: Those that ended well, by repeat and fold.
         folds: Every fold, also those that have no record here; one without a name
             where the scenario has none.
         scenario: The class that scores them.
+        bound: Whether it learned a variant of the problem, such as all tasks at once:
+            shown to compare with, not ranked.
     """
 
     label: str
-    records: Mapping[tuple[int, str], Record]
+    records: Mapping[tuple[Repeat, str], Record]
     folds: Sequence[str]
     scenario: type[Scenario]
+    bound: bool = False
 
     @property
-    def seeds(self) -> list[int]:
-        """Seeds of which every fold is there: the others do not count."""
-        seeds = sorted({seed for seed, _ in self.records})
-        return [s for s in seeds if all((s, f) in self.records for f in self.folds)]
+    def repeats(self) -> list[Repeat]:
+        """Those of which every fold is there: the others do not count."""
+        known = sorted({repeat for repeat, _ in self.records})
+        return [r for r in known if all((r, f) in self.records for f in self.folds)]
 
     @property
-    def missing(self) -> list[tuple[int, str]]:
-        """Seeds and folds without which a seed does not count."""
-        seeds = sorted({seed for seed, _ in self.records})
-        return [(s, f) for s in seeds for f in self.folds if (s, f) not in self.records]
+    def missing(self) -> list[tuple[Repeat, str]]:
+        """Repeats and folds without which a repeat does not count."""
+        known = sorted({repeat for repeat, _ in self.records})
+        return [(r, f) for r in known for f in self.folds if (r, f) not in self.records]
 
     def score(self, metric: str) -> Spread | None:
-        """`metric`, averaged over the folds of each complete seed, then over seeds."""
+        """`metric`, averaged over the folds of each complete repeat, then over all."""
         return Spread.of(self.values(metric))
 
     def values(self, metric: str) -> list[float]:
-        """`metric` of each complete seed, averaged over folds."""
+        """`metric` of each complete repeat, averaged over folds."""
         return [
-            fmean(self._scores[seed, fold][metric] for fold in self.folds)
-            for seed in self.seeds
+            fmean(self._scores[repeat, fold][metric] for fold in self.folds)
+            for repeat in self.repeats
         ]
 
     def fold(self, metric: str, fold: str) -> Spread | None:
@@ -88,7 +97,7 @@ class Line:
         )
 
     @cached_property
-    def _scores(self) -> dict[tuple[int, str], Scores]:
+    def _scores(self) -> dict[tuple[Repeat, str], Scores]:
         return {
             place: self.scenario.scores(record.matrix(), record.scenario.params)
             for place, record in self.records.items()
@@ -96,7 +105,7 @@ class Line:
 
     @property
     def first(self) -> Record:
-        """The record of the first seed and fold: what all of them share is in it."""
+        """The record of the first repeat and fold: what all of them share is in it."""
         return self.records[min(self.records)]
 
     def command(self) -> str:
@@ -104,19 +113,25 @@ class Line:
         record = self.first
         fold = f"scenario.{record.scenario.fold}"
         incidental = {f"scenario.{name}" for name in self.scenario.incidental}
+        names = self.scenario.replicates
+        repeated = {f"scenario.{name}" for name in names}
         words = []
         for word in shlex.split(record.command):
             key, _, _ = word.partition("=")
             if key in incidental:
                 # Where data lie differs from machine to machine.
                 word = f"{key}={key.rpartition('.')[2].upper()}"
-            if key not in ("seed", fold):
+            if key not in ("seed", fold, *repeated):
                 words.append(word)
         done = sorted({fold for _, fold in self.records})
         if record.scenario.fold and not set(self.folds) <= set(done):
             words.append(f"{fold}={','.join(done)}")
-        seeds = sorted({seed for seed, _ in self.records})
-        words.append(f"seed={','.join(map(str, seeds))}")
+        columns = zip(*sorted({repeat for repeat, _ in self.records}), strict=True)
+        for key, values in zip(("seed", *names), columns, strict=True):
+            known = [value for value in dict.fromkeys(values) if value != NAMED]
+            if known:
+                place = key if key == "seed" else f"scenario.{key}"
+                words.append(f"{place}={','.join(map(str, known))}")
         return " ".join(
             word if word in ("clbench", "run") else shlex.quote(word) for word in words
         )
@@ -152,11 +167,10 @@ class Board:
     def settings(self) -> dict[str, Any]:
         """Parameters of the scenario that are not default, less the incidental."""
         record = self.first.scenario
-        hidden = {record.fold, *self.scenario.incidental}
         return {
             name: value
             for name, value in record.params.items()
-            if name not in hidden
+            if name not in _hidden(self.scenario, self.first)
             and self.first.origins.get(f"scenario.{name}") == "user"
         }
 
@@ -200,13 +214,13 @@ def _board(
     folds = first.scenario.folds or [""]
     ways: dict[str, list[Found]] = defaultdict(list)
     for entry in found:
-        ways[_text(_way(entry.record))].append(entry)
+        ways[_text(_way(entry.record, scenario))].append(entry)
     lines, left = [], []
     for members in ways.values():
-        records: dict[tuple[int, str], Record] = {}
+        records: dict[tuple[Repeat, str], Record] = {}
         for entry in members:
             record = entry.record
-            place = (record.seed, _fold(record))
+            place = (_repeat(record, scenario), _fold(record))
             if record.status != "ok":
                 continue
             if place in records:
@@ -215,8 +229,9 @@ def _board(
                 continue
             records[place] = record
         if records:
-            label = _label(members[0].record)
-            lines.append(Line(label, records, folds, scenario))
+            label = _label(members[0].record, scenario)
+            bound = bool(_given(members[0].record, scenario.variants))
+            lines.append(Line(label, records, folds, scenario, bound))
     sign = -1 if scenario.main.higher_is_better else 1
 
     def rank(line: Line) -> tuple[bool, float, str]:
@@ -229,7 +244,7 @@ def _board(
 
 def _group(record: Record, scenario: type[Scenario]) -> dict[str, Any]:
     """What must be equal for records to share a board."""
-    hidden = {record.scenario.fold, *scenario.incidental}
+    hidden = _hidden(scenario, record)
     return {
         "params": {k: v for k, v in record.scenario.params.items() if k not in hidden},
         "fingerprint": record.scenario.card.fingerprint,
@@ -238,13 +253,25 @@ def _group(record: Record, scenario: type[Scenario]) -> dict[str, Any]:
     }
 
 
-def _way(record: Record) -> dict[str, Any]:
+def _hidden(scenario: type[Scenario], record: Record) -> set[str | None]:
+    """Parameters that may differ between the records of one board."""
+    free = (*scenario.incidental, *scenario.replicates, *scenario.variants)
+    return {record.scenario.fold, *free}
+
+
+def _way(record: Record, scenario: type[Scenario]) -> dict[str, Any]:
     """What must be equal for records to share a line: how it was learned."""
     members = [[member.name, member.params] for member in record.strategy.members]
-    return {"members": members, "recipe": record.recipe}
+    variants = {name: record.scenario.params[name] for name in scenario.variants}
+    return {"members": members, "recipe": record.recipe, "variants": variants}
 
 
-def _label(record: Record) -> str:
+def _repeat(record: Record, scenario: type[Scenario]) -> Repeat:
+    values = [record.scenario.params[name] for name in scenario.replicates]
+    return (record.seed, *(NAMED if value is None else value for value in values))
+
+
+def _label(record: Record, scenario: type[Scenario]) -> str:
     """The strategy's name and what its user set: neither default nor tuned."""
     several = len(record.strategy.members) > 1
     given = []
@@ -260,7 +287,16 @@ def _label(record: Record) -> str:
         for key, value in record.recipe.items()
         if record.origins.get(f"recipe.{key}") == "user"
     ]
+    given += [
+        f"{key}={write(record.scenario.params[key])}"
+        for key in _given(record, scenario.variants)
+    ]
     return " ".join([record.strategy.name, *given])
+
+
+def _given(record: Record, names: Iterable[str]) -> list[str]:
+    """Those of the scenario's parameters `names` that the user set."""
+    return [n for n in names if record.origins.get(f"scenario.{n}") == "user"]
 
 
 def _fold(record: Record) -> str:

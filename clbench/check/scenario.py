@@ -77,7 +77,7 @@ def loss_merit_and_distance_have_their_shapes(scenario: type[Scenario]) -> None:
     expect(bool(loss.isfinite()), f"the loss is {loss.item()}")
     loss.backward()
     expect(
-        any(p.grad is not None for p in toy.heads(model)),
+        any(p.grad is not None for p in _learnable(toy, model)),
         "no gradient of the loss reaches the heads",
     )
     merit = toy.merit(output, batch)
@@ -95,14 +95,14 @@ def distance_is_a_distance(scenario: type[Scenario]) -> None:
     zero = toy.distance(model(batch), old, batch)
     expect(abs(zero.item()) < 1e-6, f"equal outputs are {zero.item()} apart")
     with torch.no_grad():
-        for parameter in toy.heads(model):
+        for parameter in _learnable(toy, model):
             generator = torch.Generator().manual_seed(0)
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
     far = toy.distance(model(batch), old, batch)
     expect(far.item() > 1e-6, f"different outputs are {far.item()} apart")
     far.backward()
     expect(
-        any(p.grad is not None and bool(p.grad.any()) for p in toy.heads(model)),
+        any(p.grad is not None and bool(p.grad.any()) for p in _learnable(toy, model)),
         "the distance has no gradient in its first argument",
     )
 
@@ -229,6 +229,11 @@ SCENARIO_CHECKS: tuple[Check, ...] = (
     scores_are_the_metrics,
     toy_is_quick,
 )
+
+
+def _learnable(toy: Scenario, model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The heads; every parameter where a model has none."""
+    return list(toy.heads(model)) or list(model.parameters())
 
 
 def _detached(output: object) -> object:

@@ -124,6 +124,15 @@ class Problem(ABC):
     def heads(self, model: nn.Module) -> Iterator[nn.Parameter]:
         """Parameters that are trained whatever the strategy."""
 
+    def begin(  # noqa: B027, may be left out
+        self, model: nn.Module, experience: Experience
+    ) -> None:
+        """Before each experience, ahead of the strategy's own hook.
+
+        For what a model keeps of the past, such as the texts of earlier classes; it
+        draws nothing and trains nothing. Does nothing unless overridden.
+        """
+
     @property
     def zero_shot(self) -> bool:
         """Whether the model answers before any training, better than by chance."""
@@ -145,6 +154,8 @@ class Scenario(Problem):
             `fold_values`; boards average over it. None where a cell is complete.
         replicates: Parameters besides `seed` that repeat an experiment, such as the
             order of tasks; boards never treat them as different problems.
+        variants: Parameters whose values share a board, each a line of its own, such as
+            how tasks arrive: all at once is the upper bound of one after another.
         incidental: Parameters that cannot change a number, such as the folder where the
             data lie; boards compare cells whatever these are.
     """
@@ -154,6 +165,7 @@ class Scenario(Problem):
     metrics: ClassVar[tuple[Metric, ...]]
     folds: ClassVar[str | None] = None
     replicates: ClassVar[tuple[str, ...]] = ()
+    variants: ClassVar[tuple[str, ...]] = ()
     incidental: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

@@ -1,34 +1,25 @@
-"""Image files as uint8 arrays: decoded and resized once, then mapped from a cache.
+"""Image files as uint8 arrays: decoded and resized once.
 
-A cache entry is named by a hash of the files (their names, sizes and times) and of how
-they are read, written under a lock and moved into place whole, so that cells and
-processes share it.
+Their cache entry is named by a hash of the files (names, sizes and times) and of how
+they are read.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
-import math
-import os
-import shutil
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
-from platformdirs import user_cache_dir
 from tqdm import tqdm
 
 from clbench.contract import InputError
+from clbench.data.cache import Album, entry, new_array, pixels_hash
 
 VERSION = 1
 """Raised whenever the same files would give other pixels."""
@@ -40,6 +31,11 @@ DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBom
 
 CHUNK = 512
 """Pictures that are decoded at once: bounds what waits in memory."""
+
+
+Fit = Literal["stretch", "crop"]
+"""How a picture becomes a square: stretched, or its middle cut out of the shorter
+side's size (bicubic, as CLIP is trained)."""
 
 
 class DamagedImages(InputError):
@@ -61,22 +57,19 @@ class DamagedImages(InputError):
         self.count = count
 
 
-def cache_folder() -> Path:
-    """Where the cache lies: `CLBENCH_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("CLBENCH_CACHE") or user_cache_dir("clbench")) / "images"
-
-
 class Decoder:
     """Pictures that are read from their files whenever they are asked for.
 
     Args:
         paths: N files.
         size: S, pixels on a side.
+        fit: How a picture becomes a square.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
+    def __init__(self, paths: Sequence[Path], size: int, fit: Fit = "stretch") -> None:
         self.paths = list(paths)
         self.size = size
+        self.fit = fit
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -85,40 +78,43 @@ class Decoder:
         """(B, S, S, 3) pictures at `rows`, a slice or whole numbers."""
         chosen = np.arange(len(self.paths))[rows]
         with ThreadPoolExecutor() as pool:
-            read = pool.map(lambda row: decode(self.paths[row], self.size), chosen)
+            read = pool.map(
+                lambda row: decode(self.paths[row], self.size, self.fit), chosen
+            )
             return np.stack(list(read))
 
 
-Pictures = NDArray[np.uint8] | Decoder
-"""(N, S, S, 3) uint8, in memory, mapped from a file or decoded when asked for."""
-
-
-@dataclass(frozen=True)
-class Album:
-    """Pictures and what identifies them.
-
-    Attributes:
-        pictures: All of them.
-        sha256: Hash of their pixels.
-    """
-
-    pictures: Pictures
-    sha256: str
-
-
-def decode(path: Path, size: int) -> NDArray[np.uint8]:
-    """(S, S, 3) RGB pixels of the file at `path`, resized bilinearly.
+def decode(path: Path, size: int, fit: Fit = "stretch") -> NDArray[np.uint8]:
+    """(S, S, 3) RGB pixels of the file at `path`.
 
     Raises:
         OSError: It cannot be read as a picture.
     """
     with Image.open(path) as image:
-        small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+        return square(image, size, fit)
+
+
+def square(image: Image.Image, size: int, fit: Fit = "stretch") -> NDArray[np.uint8]:
+    """(S, S, 3) RGB pixels of `image`: stretched bilinearly, or cropped bicubically."""
+    image = image.convert("RGB")
+    if fit == "stretch":
+        small = image.resize((size, size), Image.Resampling.BILINEAR)
         return np.asarray(small, dtype=np.uint8)
+    ratio = size / min(image.size)
+    width, height = (max(size, round(side * ratio)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)
 
 
 def read_images(
-    paths: Sequence[Path], size: int, *, root: Path, title: str, cache: bool = True
+    paths: Sequence[Path],
+    size: int,
+    *,
+    root: Path,
+    title: str,
+    cache: bool = True,
+    fit: Fit = "stretch",
 ) -> Album:
     """The pictures at `paths`.
 
@@ -130,118 +126,68 @@ def read_images(
         cache: Whether to map them from the cache, and fill it first where need be;
             else they are decoded at every use (and once before, to find what is
             damaged).
+        fit: How a picture becomes a square.
 
     Raises:
         DamagedImages: Some files cannot be read as pictures.
         InputError: The cache cannot be used.
     """
     if not cache:
-        return Album(Decoder(paths, size), _survey(paths, size, title))
+        return Album(Decoder(paths, size, fit), _survey(paths, size, fit, title))
 
     def fill(partial: Path) -> str:
-        shape = (len(paths), size, size, 3)
-        _check_space(partial.parent, math.prod(shape))
-        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
-        digest = _survey(paths, size, title, pictures)
+        pictures = new_array(partial, (len(paths), size, size, 3))
+        digest = _survey(paths, size, fit, title, pictures)
         pictures.flush()
         return digest
 
-    return _entry(_key(paths, size, root), fill)
+    return entry(_key(paths, size, fit, root), fill)
 
 
-def keep_array(
-    name: str, make: Callable[[], NDArray[np.uint8]], *, cache: bool = True
+def keep_items(
+    name: str,
+    count: int,
+    item: Callable[[int], Image.Image],
+    *,
+    size: int,
+    title: str,
+    cache: bool = True,
 ) -> Album:
-    """Pictures that take a while to make, mapped from the cache.
+    """The pictures of a dataset that gives them one by one, their middles cut out.
 
     Args:
-        name: Names their content completely, version included.
-        make: Makes them.
-        cache: Whether to look in the cache, and to keep them there.
+        name: Names their content completely.
+        count: N, how many there are.
+        item: Row -> picture.
+        size: S, pixels on a side.
+        title: Shown by the progress bar.
+        cache: Whether to map them from the cache; else they stay in memory.
 
     Raises:
         InputError: The cache cannot be used.
     """
+
+    def draw(into: NDArray[np.uint8]) -> str:
+        bar = tqdm(range(count), desc=title, unit="image", leave=False, delay=1)
+        for row in bar:
+            into[row] = square(item(row), size, "crop")
+        return pixels_hash(into)
+
     if not cache:
-        made = make()
-        return Album(made, pixels_hash(made))
+        pictures = np.empty((count, size, size, 3), dtype=np.uint8)
+        return Album(pictures, draw(pictures))
 
     def fill(partial: Path) -> str:
-        made = make()
-        with partial.open("wb") as file:
-            np.save(file, made, allow_pickle=False)
-        return pixels_hash(made)
+        pictures = new_array(partial, (count, size, size, 3))
+        digest = draw(pictures)
+        pictures.flush()
+        return digest
 
-    return _entry(name, fill)
-
-
-def _entry(name: str, fill: Callable[[Path], str]) -> Album:
-    """The entry `name` of the cache, after filling it where there is none.
-
-    Args:
-        name: Names the file.
-        fill: Writes pictures to a path, and returns the hash of their pixels.
-    """
-    folder = cache_folder()
-    with _usable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        array, facts = folder / f"{name}.npy", folder / f"{name}.json"
-        with FileLock(folder / f"{name}.lock"):
-            # The facts are written last: an entry that has them is complete.
-            if not (array.is_file() and facts.is_file()):
-                partial = folder / f"{name}.part"
-                try:
-                    digest = fill(partial)
-                except BaseException:
-                    partial.unlink(missing_ok=True)
-                    raise
-                partial.replace(array)
-                partial.write_text(json.dumps({"sha256": digest}))
-                partial.replace(facts)
-        try:
-            pictures = np.load(array, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
-            raise InputError(
-                f"{array} in the image cache is damaged: remove it and run again"
-            ) from error
-        return Album(pictures, json.loads(facts.read_text())["sha256"])
+    return entry(name, fill)
 
 
-def _check_space(folder: Path, needed: int) -> None:
-    """A disk that fills up under a memory map ends the process without a word.
-
-    Raises:
-        OSError: Fewer than `needed` bytes are free.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} are free"
-        )
-
-
-@contextmanager
-def _usable(folder: Path) -> Iterator[None]:
-    """Say what to do where the cache's folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"the image cache in {folder} cannot be used "
-            f"({error.strerror or error}); name another folder in CLBENCH_CACHE, or "
-            f"set scenario.cache=false"
-        ) from error
-
-
-def pixels_hash(pictures: NDArray[np.uint8]) -> str:
-    """SHA-256 of pictures: their shape and their pixels."""
-    digest = hashlib.sha256(str(tuple(pictures.shape)).encode())
-    digest.update(np.ascontiguousarray(pictures).tobytes())
-    return digest.hexdigest()
-
-
-def _key(paths: Sequence[Path], size: int, root: Path) -> str:
-    digest = hashlib.sha256(f"{VERSION}/{size}".encode())
+def _key(paths: Sequence[Path], size: int, fit: Fit, root: Path) -> str:
+    digest = hashlib.sha256(f"{VERSION}/{size}/{fit}".encode())
     for path in paths:
         facts = path.stat()
         name = path.relative_to(root).as_posix()
@@ -252,6 +198,7 @@ def _key(paths: Sequence[Path], size: int, root: Path) -> str:
 def _survey(
     paths: Sequence[Path],
     size: int,
+    fit: Fit,
     title: str,
     into: NDArray[np.uint8] | None = None,
 ) -> str:
@@ -266,7 +213,7 @@ def _survey(
     with bar, ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
-            read = pool.map(lambda path: _attempt(path, size), chunk)
+            read = pool.map(lambda path: _attempt(path, size, fit), chunk)
             for row, pixels in enumerate(read, start):
                 if pixels is None:
                     damaged.append(paths[row])
@@ -280,8 +227,8 @@ def _survey(
     return digest.hexdigest()
 
 
-def _attempt(path: Path, size: int) -> NDArray[np.uint8] | None:
+def _attempt(path: Path, size: int, fit: Fit) -> NDArray[np.uint8] | None:
     try:
-        return decode(path, size)
+        return decode(path, size, fit)
     except DAMAGE:
         return None

@@ -183,6 +183,12 @@ class LowRank(Adapter):
         """(d_out,) the wrapped map's bias."""
         return self.base.bias
 
+    @property
+    def plain(self) -> dict[str, Tensor]:
+        """Parameters of the `nn.Linear` that it amounts to now, in their order."""
+        weight = {"weight": self.weight}
+        return weight if self.bias is None else {**weight, "bias": self.bias}
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) -> (..., d_out)."""
         base = self.base

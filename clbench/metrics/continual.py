@@ -137,12 +137,14 @@ def stability_plasticity(R: Array, learned: Sequence[int] | None = None) -> floa
     return 2 * s * p / (s + p)
 
 
-def mtil_transfer(R: Array) -> float:
+def mtil_transfer(R: Array, learned: Sequence[int] | None = None) -> float:
     """MTIL's Transfer: for each task the mean before it was learned, then their mean.
 
-    Square R, tasks in the order of the stream; the first task is left out.
+    Tasks that the first experience teaches are left out.
     """
-    return _mean([float(np.mean(R[:j, j])) for j in range(1, R.shape[1])])
+    since = _since(R, learned)
+    later = np.flatnonzero(since > 0)
+    return _mean([float(np.mean(R[: since[j], j])) for j in later])
 
 
 def mtil_average(R: Array) -> float:

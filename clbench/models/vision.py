@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from clbench.contract import InputError
+from clbench.models.hub import reach, unusable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Statistics = tuple[float, float, float]
-
-PATIENCE = 10.0
-"""Seconds to wait for the Hugging Face hub before saying that it cannot be reached."""
 
 
 class ImageBackbone(nn.Module):
@@ -146,15 +144,15 @@ def _timm(
         if not timm.is_model(name.split(".")[0]):
             raise _unknown(name)
         if file is None:
-            _reach(name, timm.get_pretrained_cfg(name).hf_hub_id)
+            reach(name, timm.get_pretrained_cfg(name).hf_hub_id)
     elif name.startswith("hf-hub:"):
-        _reach(name, name.removeprefix("hf-hub:"))
+        reach(name, name.removeprefix("hf-hub:"))
     try:
         body = timm.create_model(
             name, pretrained=True, num_classes=0, pretrained_cfg_overlay=changes or None
         )
     except Exception as error:  # Of the network, of parsing, of shapes that differ.
-        raise _unusable(name if file is None else f"{name}@{file}", error) from error
+        raise unusable(name if file is None else f"{name}@{file}", error) from error
     facts = resolve_model_data_config(body)
     size = _resize(body, facts["input_size"][-1], image_size)
     return ImageBackbone(
@@ -171,7 +169,7 @@ def _clip(name: str, image_size: int | None) -> ImageBackbone:
     from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
     if not Path(name).is_dir():
-        _reach(name, name)
+        reach(name, name)
     kinds = {"clip": CLIPModel, "clip_vision_model": CLIPVisionModelWithProjection}
     try:
         kind = AutoConfig.from_pretrained(name).model_type
@@ -179,7 +177,7 @@ def _clip(name: str, image_size: int | None) -> ImageBackbone:
         if kind in kinds:
             clip = kinds[kind].from_pretrained(name, dtype=torch.float32)
     except Exception as error:  # Of the network, of parsing, of shapes that differ.
-        raise _unusable(name, error) from error
+        raise unusable(name, error) from error
     if clip is None:
         raise InputError(
             f"scenario.backbone={name} is a model of type '{kind}' of transformers; "
@@ -214,32 +212,6 @@ def _file(name: str, file: str) -> Path:
     return path
 
 
-def _reach(name: str, repository: str | None) -> None:
-    """Make sure that a model of the Hugging Face hub is here, or can be fetched.
-
-    The hub's own functions try for most of a minute before they give up.
-
-    Raises:
-        InputError: Neither.
-    """
-    from huggingface_hub import model_info, scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    if repository is None:
-        return
-    repository = repository.partition("@")[0]
-    try:
-        kept = {entry.repo_id for entry in scan_cache_dir().repos if entry.size_on_disk}
-    except CacheNotFound:
-        kept = set()
-    if repository in kept:
-        return
-    try:
-        model_info(repository, timeout=PATIENCE)
-    except Exception as error:  # Of whatever HTTP client the hub's library uses.
-        raise _unusable(name, error) from error
-
-
 def _unknown(name: str) -> InputError:
     import timm
 
@@ -248,12 +220,4 @@ def _unknown(name: str) -> InputError:
         f"scenario.backbone={name} is neither a folder nor a model of timm; the "
         f"nearest is '{near[0]}' (all: python -c 'import timm; "
         f"print(timm.list_models())')"
-    )
-
-
-def _unusable(name: str, error: Exception) -> InputError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return InputError(
-        f"scenario.backbone={name}: its weights cannot be had ({reason[:160]}); name a "
-        f"folder that holds them, or scenario.backbone=pocket, which ships with clbench"
     )

@@ -11,13 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.contract import InputError
-from clbench.data.images import (
-    EXTENSIONS,
-    DamagedImages,
-    Pictures,
-    keep_array,
-    read_images,
-)
+from clbench.data.cache import Pictures, keep_array
+from clbench.data.images import EXTENSIONS, DamagedImages, read_images
 from clbench.pocket import source
 from clbench.pocket.views import dg as pocket
 

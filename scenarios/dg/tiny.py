@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from clbench.data.images import pixels_hash
+from clbench.data.cache import pixels_hash
 from clbench.models.vision import ImageBackbone
 
 from .datasets import Domain

@@ -16,7 +16,7 @@ from clbench.pocket.scene import COLOURS
 from clbench.pocket.things import KINDS
 
 if TYPE_CHECKING:
-    from transformers import CLIPModel, PreTrainedTokenizerFast
+    from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 SPECIAL: tuple[str, ...] = ("<pad>", "<start>", "<unknown>", "<end>")
 
@@ -88,9 +88,9 @@ PROJECTION = 96
 """Features that image and text are compared by."""
 
 
-def build() -> CLIPModel:
-    """The architecture, initialised as transformers does, from torch's generator."""
-    from transformers import CLIPConfig, CLIPModel
+def config() -> CLIPConfig:
+    """Sizes of both towers and the numbers of the special tokens."""
+    from transformers import CLIPConfig
 
     ids = {token: number for number, token in enumerate(vocabulary())}
     pad, start, _, end = SPECIAL
@@ -101,10 +101,14 @@ def build() -> CLIPModel:
         "bos_token_id": ids[start],
         "eos_token_id": ids[end],
     }
-    config = CLIPConfig(
-        text_config=text, vision_config=VISION, projection_dim=PROJECTION
-    )
-    return CLIPModel(config)
+    return CLIPConfig(text_config=text, vision_config=VISION, projection_dim=PROJECTION)
+
+
+def build() -> CLIPModel:
+    """The architecture, initialised as transformers does, from torch's generator."""
+    from transformers import CLIPModel
+
+    return CLIPModel(config())
 
 
 def folder() -> Path:

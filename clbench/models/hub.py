@@ -1,0 +1,47 @@
+"""Models by name on the Hugging Face hub, and what to say where they cannot be had."""
+
+from __future__ import annotations
+
+from clbench.contract import InputError
+
+PATIENCE = 10.0
+"""Seconds to wait for the hub before saying that it cannot be reached."""
+
+
+def reach(name: str, repository: str | None) -> None:
+    """Make sure that a model of the hub is here, or can be fetched.
+
+    The hub's own functions try for most of a minute before they give up.
+
+    Args:
+        name: What the user wrote, for the message.
+        repository: `owner/model`, a revision after `@` allowed; None is not asked for.
+
+    Raises:
+        InputError: Neither.
+    """
+    from huggingface_hub import model_info, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    if repository is None:
+        return
+    repository = repository.partition("@")[0]
+    try:
+        kept = {entry.repo_id for entry in scan_cache_dir().repos if entry.size_on_disk}
+    except CacheNotFound:
+        kept = set()
+    if repository in kept:
+        return
+    try:
+        model_info(repository, timeout=PATIENCE)
+    except Exception as error:  # Of whatever HTTP client the hub's library uses.
+        raise unusable(name, error) from error
+
+
+def unusable(name: str, error: Exception) -> InputError:
+    """One line about weights that cannot be had, and what would do instead."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InputError(
+        f"scenario.backbone={name}: its weights cannot be had ({reason[:160]}); name a "
+        f"folder that holds them, or scenario.backbone=pocket, which ships with clbench"
+    )

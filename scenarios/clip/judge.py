@@ -1,0 +1,186 @@
+"""Scores of every task, computing no feature twice.
+
+A task's image features depend on the image tower alone, its text features on the text
+tower alone. Both are kept under the hash of the weights that the tower computes with:
+within a cell from one evaluation to the next, and for the pre-trained model, which all
+cells begin with, in the cache of the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+)
+
+from clbench.contract import Result
+from clbench.data.features import keep_features
+from clbench.models.clip import Clip
+from clbench.models.effective import effective_hash
+
+from .model import ClipClassifier
+from .sources import Part
+from .tasks import Task
+
+BATCH = 256
+"""Images that are encoded at once."""
+
+BINS = 15
+"""Of the expected calibration error."""
+
+
+class Judge:
+    """Judges a model on every task of a stream.
+
+    Args:
+        tasks: In the order of the stream.
+        clip: Whose tokenizer makes the test prompts.
+        union: Whether a task is scored among the classes of all tasks.
+        ensemble: Whether the features of all templates are averaged.
+        cache: Whether features of the pre-trained model are kept on disk.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        clip: Clip,
+        *,
+        union: bool,
+        ensemble: bool,
+        cache: bool,
+    ) -> None:
+        self._tasks, self._union, self._cache = tasks, union, cache
+        self._prompts = []
+        for entry in tasks:
+            ways = len(entry.templates) if ensemble else 1
+            texts = entry.prompts(entry.templates[:ways])
+            self._prompts.append(Prompts(texts, ways, *clip.tokenize(texts)))
+        self._kept: dict[str, tuple[str, Tensor]] = {}
+
+    def row(self, model: ClipClassifier, upto: int) -> dict[str, Result]:
+        """A result for every task.
+
+        Args:
+            model: In evaluation mode.
+            upto: Experiences learned so far; features of 0 are kept on disk.
+        """
+        disk = self._cache and upto == 0
+        tower = effective_hash([model.text_model, model.text_projection])
+        classes = [
+            self._features(
+                f"text {number}",
+                _key(model, tower, *prompts.texts),
+                partial(encode_prompts, model, prompts),
+                disk,
+            )
+            for number, prompts in enumerate(self._prompts)
+        ]
+        tower = effective_hash([model.vision_model, model.visual_projection])
+        starts = np.cumsum([0, *map(len, classes)])
+        row = {}
+        for number, entry in enumerate(self._tasks):
+            images = self._features(
+                f"image {number}",
+                _key(model, tower, entry.test.fingerprint),
+                partial(encode_images, model, entry.test),
+                disk,
+            )
+            label = torch.from_numpy(entry.test.labels)
+            if self._union:
+                names, label = torch.cat(classes), label + int(starts[number])
+            else:
+                names = classes[number]
+            row[entry.name] = result(model.scale.cpu() * images @ names.T, label)
+        return row
+
+    def _features(
+        self, slot: str, key: str, make: Callable[[], Tensor], disk: bool
+    ) -> Tensor:
+        """What `make` gives; as it was last time where `key` is as it was."""
+        if slot in self._kept and self._kept[slot][0] == key:
+            return self._kept[slot][1]
+        made = keep_features(key, make) if disk else make().cpu()
+        self._kept[slot] = (key, made)
+        return made
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Texts that stand for the classes of a task.
+
+    Attributes:
+        texts: Class after class, each in all templates.
+        ways: Number of templates.
+        tokens: (C * ways, L).
+        mask: (C * ways, L).
+    """
+
+    texts: list[str]
+    ways: int
+    tokens: Tensor
+    mask: Tensor
+
+
+def encode_prompts(model: ClipClassifier, prompts: Prompts) -> Tensor:
+    """(C, D) of length 1; of several templates the mean, as CLIP's authors have it."""
+    device = model.owner.device
+    each = model.all_texts(prompts.tokens.to(device), prompts.mask.to(device))
+    return F.normalize(each.view(-1, prompts.ways, each.shape[-1]).mean(1), dim=-1)
+
+
+@torch.inference_mode()
+def encode_images(model: ClipClassifier, part: Part) -> Tensor:
+    """(N, D) of length 1, of every picture."""
+    device = model.owner.device
+    pictures, count = part.album.pictures, len(part.labels)
+    return torch.cat(
+        [
+            model.images(torch.from_numpy(pictures[start : start + BATCH]).to(device))
+            for start in range(0, count, BATCH)
+        ]
+    )
+
+
+def result(logits: Tensor, label: Tensor) -> Result:
+    """Accuracy, calibration error and outcomes.
+
+    Args:
+        logits: (N, C).
+        label: (N,) columns.
+    """
+    classes = logits.shape[1]
+    confidence, prediction = logits.softmax(-1).max(-1)
+    error = multiclass_calibration_error(
+        logits, label, num_classes=classes, n_bins=BINS, norm="l1"
+    )
+    return Result(
+        metrics={
+            "accuracy": float(
+                multiclass_accuracy(logits, label, num_classes=classes, average="micro")
+            ),
+            "calibration_error": float(error),
+        },
+        outcomes={
+            "prediction": prediction.numpy(),
+            "confidence": confidence.numpy(),
+            "label": label.numpy(),
+        },
+    )
+
+
+def _key(model: ClipClassifier, *on: str) -> str:
+    """Hash of all that features depend on: `on`, pixels' statistics, the arithmetic."""
+    digest = hashlib.sha256()
+    facts = (model.mean.tolist(), model.std.tolist(), model.owner.device.type)
+    for part in (*on, torch.__version__, repr(facts)):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,68 @@
+"""The numbers that a stream of tasks is scored by."""
+
+from __future__ import annotations
+
+from clbench.contract import Metric
+
+MAIN = Metric(
+    name="last",
+    title="Last",
+    definition="MTIL's Last: mean accuracy over all tasks after the last experience.",
+)
+
+METRICS: tuple[Metric, ...] = (
+    MAIN,
+    Metric(
+        name="average",
+        title="Average",
+        definition=(
+            "MTIL's Average: mean accuracy over all tasks, seen and unseen, and over "
+            "all stages after the first experience."
+        ),
+    ),
+    Metric(
+        name="transfer",
+        title="Transfer",
+        definition=(
+            "MTIL's Transfer: for each task but the first the mean accuracy over the "
+            "stages before it was learned, then the mean over tasks; undefined when "
+            "all tasks arrive at once."
+        ),
+    ),
+    Metric(
+        name="forgetting",
+        title="Forgetting",
+        definition=(
+            "Chaudhry et al. 2018: mean over old tasks of the best earlier accuracy "
+            "less the last one; undefined when all tasks arrive at once."
+        ),
+        higher_is_better=False,
+    ),
+    Metric(
+        name="backward_transfer",
+        title="BWT",
+        definition=(
+            "Lopez-Paz and Ranzato 2017: mean over old tasks of the last accuracy less "
+            "that when just learned."
+        ),
+    ),
+    Metric(
+        name="learning_accuracy",
+        title="Learning accuracy",
+        definition="Mean accuracy on each task when just learned: plasticity.",
+    ),
+    Metric(
+        name="zero_shot",
+        title="Zero-shot",
+        definition="Mean accuracy over all tasks before any training.",
+    ),
+    Metric(
+        name="calibration_error",
+        title="ECE",
+        definition=(
+            "Expected calibration error (15 bins of equal width), mean over all tasks "
+            "after the last experience."
+        ),
+        higher_is_better=False,
+    ),
+)
