@@ -7,6 +7,7 @@ rank, and get back the layers whose factors they regularise, grow or merge.
 from clbench.lowrank.attention import LowRankAttention
 from clbench.lowrank.inject import disabled, freeze, inject
 from clbench.lowrank.layer import Adapter, LowRank
+from clbench.lowrank.product import product
 from clbench.lowrank.spectrum import effective_rank, norm, singular_values
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "freeze",
     "inject",
     "norm",
+    "product",
     "singular_values",
 ]

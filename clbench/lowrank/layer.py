@@ -60,12 +60,11 @@ class Adapter(nn.Module):
         self.roles, self.name = tuple(roles), name
         self.rank, self.groups, self.scale = rank, groups, scale
         self.enabled = True
-        shape = (len(self.rows), groups * rank, d_in)
-        A = torch.empty(shape, dtype=torch.float32)
-        bound = 1 / math.sqrt(d_in)
-        A.uniform_(-bound, bound, generator=generator)
-        self.A = nn.Parameter(A.to(weight))
-        self.B = nn.Parameter(weight.new_zeros(len(self.rows), d, groups * rank))
+        width = groups * rank
+        self.A = nn.Parameter(weight.new_zeros(len(self.rows), width, d_in))
+        self.B = nn.Parameter(weight.new_zeros(len(self.rows), d, width))
+        with torch.no_grad():
+            self._draw(generator)
         self._bare: Tensor | None = None
 
     @property
@@ -116,6 +115,22 @@ class Adapter(nn.Module):
         if self._bare is not None:
             self.frozen.copy_(self._bare)
             self._bare = None
+
+    @torch.no_grad()
+    def absorb(self, generator: torch.Generator) -> None:
+        """Put the updates into the wrapped map for good, and start anew.
+
+        The layer computes what it computed before: A is drawn again, B is 0.
+        """
+        self.unmerge()
+        self.frozen.copy_(self._add(self.frozen))
+        self._draw(generator)
+
+    def _draw(self, generator: torch.Generator) -> None:
+        bound = 1 / math.sqrt(self.A.shape[-1])
+        drawn = torch.empty(self.A.shape, dtype=torch.float32)
+        self.A.copy_(drawn.uniform_(-bound, bound, generator=generator))
+        self.B.zero_()
 
     def _add(self, weight: Tensor) -> Tensor:
         delta = self.delta().to(weight.dtype)

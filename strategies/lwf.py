@@ -1,0 +1,58 @@
+"""LwF: what the model answered before an experience is distilled while it learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clbench.contract import (
+    Batch,
+    Experience,
+    NonNegative,
+    Reference,
+    Run,
+    Strategy,
+)
+from clbench.past import frozen_copy
+
+
+class Lwf(Strategy):
+    """Learning without forgetting: the model before each experience is its teacher.
+
+    Args:
+        weight: Weight of the distance between the outputs of model and teacher.
+        first: Whether the pre-trained model teaches in the first experience too.
+    """
+
+    reference = Reference(
+        paper="Li and Hoiem: Learning without Forgetting. ECCV 2016",
+        url="https://arxiv.org/abs/1606.09282",
+        differs=(
+            "The scenario's own distance takes the place of the distillation of logits "
+            "at temperature 2, so that it has a meaning on every scenario."
+        ),
+    )
+
+    def __init__(self, *, weight: NonNegative = 1.0, first: bool = True) -> None:
+        self.weight = weight
+        self.first = first
+        self._teacher: nn.Module | None = None
+
+    def before_experience(self, run: Run, experience: Experience) -> None:
+        """The model as it is now becomes the teacher."""
+        taught = self.first or experience.index > 0
+        self._teacher = frozen_copy(run.model) if taught else None
+
+    def penalty(self, run: Run, output: Any, batch: Batch) -> Tensor | None:
+        """Distance from what the teacher answers to the same batch."""
+        if self._teacher is None:
+            return None
+        with torch.no_grad():
+            old = self._teacher(batch)
+        return self.weight * run.problem.distance(output, old, batch)
+
+    def after_experience(self, run: Run, experience: Experience) -> None:
+        """Let the teacher go."""
+        self._teacher = None
