@@ -177,6 +177,40 @@ def board(
 
 
 @app.command()
+def explain(
+    name: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this at run time
+        typer.Argument(metavar="[METRIC]", show_default=False),
+    ] = None,
+    matrix: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this at run time
+        typer.Argument(metavar="[RECORD|FILE.npz:NAME|FILE.csv]", show_default=False),
+    ] = None,
+) -> None:
+    """Say what a metric is, by which formula, and who computes it otherwise.
+
+    With a matrix, every variant's value on it. Examples: clbench explain ·
+    clbench explain forgetting · clbench explain forgetting runs/clip/lora--1a2b.json
+    """
+    from clbench.cli import explaining
+
+    console = Console()
+    for part in explaining.explain(name, matrix):
+        console.print(part, highlight=False)
+
+
+@app.command()
+def conformance() -> None:
+    """Print matrices and what every definition gives on them, as JSON.
+
+    For any project to test its own metrics against; null is undefined.
+    """
+    from clbench.cli import explaining
+
+    explaining.print_conformance()
+
+
+@app.command()
 def check(
     what: Annotated[
         str,

@@ -141,13 +141,14 @@ def encode_prompts(model: ClipClassifier, prompts: Prompts) -> Tensor:
 def encode_images(model: ClipClassifier, part: Part) -> Tensor:
     """(N, D) of length 1, of every picture."""
     device = model.owner.device
-    pictures, count = part.album.pictures, len(part.labels)
-    return torch.cat(
-        [
-            model.images(torch.from_numpy(pictures[start : start + BATCH]).to(device))
-            for start in range(0, count, BATCH)
-        ]
-    )
+    features = []
+    for rows in np.array_split(
+        np.arange(len(part.labels)), -(-len(part.labels) // BATCH)
+    ):
+        # Rows by their numbers are a copy, which torch may take.
+        pictures = torch.from_numpy(part.album.pictures[rows])
+        features.append(model.images(pictures.to(device)))
+    return torch.cat(features)
 
 
 def result(logits: Tensor, label: Tensor) -> Result:

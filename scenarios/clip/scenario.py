@@ -64,6 +64,8 @@ class ContinualClip(Scenario):
         labels: `own` scores a task among its own classes, `union` among those of all
             tasks. None is the protocol's.
         label_smoothing: Of the images' cross-entropy; None is the protocol's.
+        judged_on: `validation` holds a fifth of the training images out and judges on
+            those: for choosing settings, which must never see the test images.
         shots: Training images of each class, drawn by the seed; None is the protocol's.
         steps_per_task: Optimizer steps on each task; None is the protocol's.
         batch_size: Images in a step; None is the protocol's.
@@ -93,6 +95,7 @@ class ContinualClip(Scenario):
         objective: Objective | None = None,
         labels: Labels | None = None,
         label_smoothing: Fraction | None = None,
+        judged_on: Literal["test", "validation"] = "test",
         shots: Count | None = None,
         steps_per_task: Count | None = None,
         batch_size: Count | None = None,
@@ -118,6 +121,7 @@ class ContinualClip(Scenario):
         self.label_smoothing = (
             stated.label_smoothing if label_smoothing is None else label_smoothing
         )
+        self.judged_on = judged_on
         self.shots = shots or stated.shots
         self.steps_per_task = steps_per_task or stated.steps_per_task
         self.batch_size = batch_size or stated.batch_size
@@ -310,16 +314,13 @@ class ContinualClip(Scenario):
     def _tasks(self) -> tuple[Task, ...]:
         size = self._clip.image_size
         specs = self._protocol.tasks
-        return tuple(
-            task(
-                name,
-                specs[name],
-                self._read(name, specs[name], size),
-                self.shots,
-                self.seed,
-            )
-            for name in self._order
-        )
+        made = []
+        for name in self._order:
+            images = self._read(name, specs[name], size)
+            if self.judged_on == "validation":
+                images = sources.held_out(images)
+            made.append(task(name, specs[name], images, self.shots, self.seed))
+        return tuple(made)
 
     @cached_property
     def _judge(self) -> Judge:

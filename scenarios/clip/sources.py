@@ -133,7 +133,7 @@ def _folder(name: str, root: Path, size: int, cache: bool) -> Images:
         return Images(classes, *parts)
     classes = _classes(folder, name)
     whole = _files_part(folder, classes, root, size, name, cache)
-    return Images(classes, *_split(whole))
+    return Images(classes, *split(whole))
 
 
 def _classes(folder: Path, name: str) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def _files_part(
     return Part(album, np.array(labels, dtype=np.int64))
 
 
-def _split(whole: Part) -> tuple[Part, Part]:
+def split(whole: Part) -> tuple[Part, Part]:
     """A fifth of the images judges, drawn from each class by a fixed seed."""
     rng = np.random.default_rng(SPLIT_SEED)
     test = np.zeros(len(whole.labels), dtype=bool)
@@ -182,7 +182,13 @@ def _split(whole: Part) -> tuple[Part, Part]:
     return _rows(whole, train_rows), _rows(whole, test_rows)
 
 
-def _random_split(whole: Part) -> tuple[Part, Part]:
+def held_out(images: Images) -> Images:
+    """Of the training images alone: a fifth of each class judges."""
+    train, held = split(images.train)
+    return Images(images.classes, train, held)
+
+
+def random_split(whole: Part) -> tuple[Part, Part]:
     """80 / 20 as torch's `random_split` draws it from the seed 42: MTIL's own."""
     generator = torch.Generator().manual_seed(SPLIT_SEED)
     order = torch.randperm(len(whole.labels), generator=generator).numpy()
@@ -223,7 +229,7 @@ def _idx(name: str, files: Sequence[Path], size: int, cache: bool) -> Images:
     classes = tuple(map(str, np.unique(next(iter(found.values())).labels)))
     if set(found) == {"train", "test"}:
         return Images(classes, found["train"], found["test"])
-    return Images(classes, *_split(next(iter(found.values()))))
+    return Images(classes, *split(next(iter(found.values()))))
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -273,7 +279,7 @@ def _torchvision(name: str, kind: str, root: Path, size: int, cache: bool) -> Im
     if arguments is None:
         data = _open(name, kind, root, {})
         whole = _items(data, root, f"{name}", size, cache)
-        return Images(_names(data, whole.labels), *_random_split(whole))
+        return Images(_names(data, whole.labels), *randomsplit(whole))
     train, test = (_open(name, kind, root, given) for given in arguments)
     parts = [
         _items(data, root, f"{name} {part}", size, cache)

@@ -85,10 +85,10 @@ def _any_kind(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np
 
 TASKS: dict[str, Task] = {
     "kinds": Task(KINDS, "sketch", scenes=_kinds),
-    "colours": Task(tuple(COLOURS), "painting", scenes=_colours),
-    "textures": Task(TEXTURES, "cartoon", test=80, scenes=_textures),
-    "numbers": Task(NUMBERS, "photo", test=80, scenes=_numbers),
-    "places": Task(tuple(PLACES), "sketch", test=80, scenes=_places),
+    "colours": Task(tuple(COLOURS), "cartoon", scenes=_colours),
+    "textures": Task(TEXTURES, "photo", test=80, scenes=_textures),
+    "numbers": Task(NUMBERS, "painting", test=80, scenes=_numbers),
+    "places": Task(tuple(PLACES), "painting", test=80, scenes=_places),
     "digits": Task(tuple(str(digit) for digit in range(10)), None),
 }
 """The tasks, in the order of the default stream."""
