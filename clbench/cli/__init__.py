@@ -177,6 +177,23 @@ def board(
 
 
 @app.command()
+def plot(
+    records: Annotated[list[Path], typer.Argument(metavar="RECORD...")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time
+        typer.Option("--out", help="Folder of the pictures; else beside the record."),
+    ] = None,
+) -> None:
+    """Draw records: the matrix, accuracy over the stream, ranks by layer if logged.
+
+    Writes PNG and SVG. Example: clbench plot runs/clip/codyra--1a2b3c4d5e6f.json
+    """
+    from clbench.cli import plotting
+
+    plotting.draw(records, out)
+
+
+@app.command()
 def explain(
     name: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this at run time

@@ -279,7 +279,7 @@ def _torchvision(name: str, kind: str, root: Path, size: int, cache: bool) -> Im
     if arguments is None:
         data = _open(name, kind, root, {})
         whole = _items(data, root, f"{name}", size, cache)
-        return Images(_names(data, whole.labels), *randomsplit(whole))
+        return Images(_names(data, whole.labels), *random_split(whole))
     train, test = (_open(name, kind, root, given) for given in arguments)
     parts = [
         _items(data, root, f"{name} {part}", size, cache)

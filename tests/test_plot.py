@@ -1,0 +1,90 @@
+"""Pictures of records: what is drawn, in both formats, through the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from clbench import plot
+from clbench.record import read, write
+
+
+@pytest.fixture
+def codyra(make_record):
+    """A record whose strategy logged ranks of two towers."""
+    made = make_record(strategy="codyra")
+    log = {
+        f"rank/{tower}.encoder.layers.{block}.self_attn.{role}_proj.{role}": [
+            (10, 4.0 + block),
+            (20, 6.0 + block),
+        ]
+        for tower in ("vision_model", "text_model")
+        for block in (0, 1)
+        for role in ("q", "v")
+    }
+    return made.model_copy(update={"log": log})
+
+
+def test_the_matrix_is_drawn_whole(make_record):
+    record = make_record(accuracy=0.25)
+    (axes,) = plot.figures(record)["matrix"].axes
+    values = 100 * record.matrix().array("accuracy")
+    np.testing.assert_allclose(axes.images[0].get_array(), values)
+    assert [t.get_text() for t in axes.get_xticklabels()] == list(record.matrix().tasks)
+    assert axes.get_yticklabels()[0].get_text() == "start"
+    assert {t.get_text() for t in axes.texts} == {f"{v:.0f}" for v in values.flat}
+
+
+def test_the_stream_has_a_line_for_each_task(make_record):
+    record = make_record()
+    (axes,) = plot.figures(record)["stream"].axes
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == list(record.matrix().tasks)
+
+
+def test_ranks_are_means_over_experiences_by_tower(codyra, make_record):
+    assert "ranks" not in plot.figures(make_record())
+    found = plot.ranks_of(codyra)
+    assert set(found) == {"vision_model.encoder.layers", "text_model.encoder.layers"}
+    assert found["vision_model.encoder.layers"] == {
+        ("q", 0): 5.0,
+        ("v", 0): 5.0,
+        ("q", 1): 6.0,
+        ("v", 1): 6.0,
+    }
+    assert len(plot.figures(codyra)["ranks"].axes) == 2
+
+
+def test_pictures_through_the_command_line(tmp_path, codyra):
+    path = tmp_path / "codyra--1.json"
+    write(codyra, path)
+    assert read(path).log
+    words = [sys.executable, "-m", "clbench", "plot", str(path), "--out", "pictures"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = sorted(p.name for p in (tmp_path / "pictures").iterdir())
+    assert names == [
+        f"codyra--1.{kind}.{form}"
+        for kind in ("matrix", "ranks", "stream")
+        for form in ("png", "svg")
+    ]
+    for name in names:
+        content = (tmp_path / "pictures" / name).read_bytes()
+        if name.endswith("png"):
+            assert content.startswith(b"\x89PNG")
+        else:
+            assert ET.fromstring(content).tag.endswith("svg")
+
+
+def test_a_record_without_rows_is_bad_input(tmp_path, make_record):
+    path = tmp_path / "zeroshot--1.json"
+    record = make_record(status="unsupported", reason="no head")
+    write(record.model_copy(update={"rows": []}), path)
+    words = [sys.executable, "-m", "clbench", "plot", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nothing to draw, the cell is unsupported" in done.stderr
