@@ -80,7 +80,9 @@ def _board(name: str, board: Board) -> Iterable[str]:
 def _scores(board: Board, lines: Sequence[Line]) -> str:
     main = board.main
     others = [m for m in board.scenario.metrics if m.name != main.name]
-    head = ["", "strategy", _titled(main), *board.folds, *map(_titled, others), "seeds"]
+    compared = board.scenario.compared if any(x.bound for x in lines) else ()
+    head = ["", "strategy", _titled(main), *board.folds]
+    head += [*map(_titled, [*others, *compared]), "seeds"]
     rows, rank = [], 0
     for line in lines:
         rank += not line.bound
@@ -91,6 +93,7 @@ def _scores(board: Board, lines: Sequence[Line]) -> str:
                 _text(line.score(main.name), main),
                 *(_mean(line.fold(main.name, fold), main) for fold in board.folds),
                 *(_text(line.score(m.name), m) for m in others),
+                *(_text(board.compared(line).get(m.name), m) for m in compared),
                 _count(line),
             ]
         )
@@ -189,6 +192,8 @@ def _left(out: Sequence[Left]) -> str:
 
 def _definitions(board: Board) -> str:
     metrics = [board.main, *(m for m in board.scenario.metrics if m != board.main)]
+    if any(line.bound for line in board.lines):
+        metrics += board.scenario.compared
     lines = [f"- **{_titled(m)}**: {m.definition}" for m in metrics]
     average = (
         "averaged over the folds of a seed, then over seeds"

@@ -158,6 +158,27 @@ class Board:
         """What ranks."""
         return self.scenario.main
 
+    def compared(self, line: Line) -> dict[str, Spread | None]:
+        """The scenario's `compared` numbers of `line`, against a bound on this board.
+
+        That of the same strategy if there is one, else the best; repeat by repeat, over
+        those that both have. Empty where there is no bound, and for bounds.
+        """
+        bounds = [other for other in self.lines if other.bound and other.repeats]
+        if line.bound or not bounds:
+            return {}
+        name = line.first.strategy.name
+        own = [other for other in bounds if other.first.strategy.name == name]
+        bound = (own or bounds)[0]
+        found: dict[str, list[float]] = defaultdict(list)
+        for place, record in line.records.items():
+            other = bound.records.get(place)
+            if other is not None:
+                values = self.scenario.against(record.matrix(), other.matrix())
+                for metric, value in values.items():
+                    found[metric].append(value)
+        return {m.name: Spread.of(found[m.name]) for m in self.scenario.compared}
+
     @property
     def folds(self) -> Sequence[str]:
         """The folds that a seed is averaged over; empty if the scenario has none."""

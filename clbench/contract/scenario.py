@@ -150,6 +150,8 @@ class Scenario(Problem):
         version: Raised whenever a number could change.
         main: The number that ranks.
         metrics: Every number a board shows, `main` among them.
+        compared: Numbers that compare a record with one that learned a variant, such as
+            all tasks at once; see `against`.
         folds: Name of a parameter whose value `all` stands for one cell for each of
             `fold_values`; boards average over it. None where a cell is complete.
         replicates: Parameters besides `seed` that repeat an experiment, such as the
@@ -163,6 +165,7 @@ class Scenario(Problem):
     version: ClassVar[int] = 1
     main: ClassVar[Metric]
     metrics: ClassVar[tuple[Metric, ...]]
+    compared: ClassVar[tuple[Metric, ...]] = ()
     folds: ClassVar[str | None] = None
     replicates: ClassVar[tuple[str, ...]] = ()
     variants: ClassVar[tuple[str, ...]] = ()
@@ -210,6 +213,16 @@ class Scenario(Problem):
             matrix: The full matrix of a record, intermediate rows included.
             params: The scenario's parameters in that record.
         """
+
+    @classmethod
+    def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
+        """The numbers of `compared`, of a record beside one of a variant.
+
+        Args:
+            matrix: Of the record.
+            bound: Of the variant, learned with the same seed.
+        """
+        return {}
 
     @classmethod
     @abstractmethod

@@ -66,3 +66,16 @@ METRICS: tuple[Metric, ...] = (
         higher_is_better=False,
     ),
 )
+
+COMPARED: tuple[Metric, ...] = (
+    Metric(
+        name="intransigence",
+        title="Intransigence",
+        definition=(
+            "Chaudhry et al. 2018: mean over tasks of the accuracy of a model that "
+            "learned all tasks at once (the same strategy's where there is one, else "
+            "the best) less that when just learned; can be negative."
+        ),
+        higher_is_better=False,
+    ),
+)

@@ -38,7 +38,7 @@ from clbench.models.roles import layers
 from . import protocol, sources, tiny
 from .judge import Judge
 from .losses import image_loss, text_loss
-from .metrics import MAIN, METRICS
+from .metrics import COMPARED, MAIN, METRICS
 from .model import ClipClassifier
 from .protocol import Labels, Objective, Protocol, TaskSpec
 from .tasks import Pairs, Task, task
@@ -78,6 +78,7 @@ class ContinualClip(Scenario):
     version = 1
     main: ClassVar[Metric] = MAIN
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    compared: ClassVar[tuple[Metric, ...]] = COMPARED
     replicates = ("order_seed",)
     variants = ("arrival",)
     incidental = ("root", "cache")
@@ -293,6 +294,17 @@ class ContinualClip(Scenario):
             "learning_accuracy": continual.learning_accuracy(after, learned),
             "zero_shot": float(R[0].mean()),
             "calibration_error": float(matrix.array("calibration_error")[-1].mean()),
+        }
+
+    @classmethod
+    def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
+        """Intransigence, of a sequence beside joint training."""
+        joint = bound.array("accuracy")[-1]
+        learned = [matrix.learned[task] for task in matrix.tasks]
+        columns = [bound.tasks.index(task) for task in matrix.tasks]
+        after = matrix.array("accuracy")[1:]
+        return {
+            "intransigence": continual.intransigence(after, joint[columns], learned)
         }
 
     @classmethod
