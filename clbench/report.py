@@ -142,7 +142,8 @@ def number(value: float, metric: Metric) -> str:
     if math.isnan(value):
         return "-"
     if metric.percent:
-        return f"{100 * value:.1f}"
+        # Adding 0 takes the sign off a zero.
+        return f"{round(100 * value, 1) + 0.0:.1f}"
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 

@@ -11,9 +11,11 @@ from statistics import stdev
 
 import pytest
 
+from clbench import registry
 from clbench.board import boards, gather, write_boards
+from clbench.config import resolve
 from clbench.contract import InputError
-from clbench.record import write
+from clbench.record import Entry, write
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "leaderboards"
 STYLES = ("photo", "cartoon", "sketch", "painting")
@@ -217,6 +219,84 @@ def test_no_record_is_one_clear_line(tmp_path):
     with pytest.raises(InputError, match="holds no record; make one with"):
         write_boards(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# --- a scenario with orders, variants and an upper bound ---
+
+
+@pytest.fixture
+def stream(tmp_path, make_record):
+    """Adds a record of `clip`: accuracies after each of two experiences."""
+    folder = tmp_path / "runs"
+    clip = registry.load("scenario", "clip")
+
+    def add(strategy, R, *, seed=0, order_seed=None, arrival="sequential"):
+        words = [f"strategy={strategy}", "scenario=clip", f"seed={seed}", "tuned=false"]
+        words += [f"scenario.order_seed={order_seed}"] if order_seed is not None else []
+        words += ["scenario.arrival=joint"] if arrival == "joint" else []
+        ((cell,), _) = resolve(words)
+        tasks = ("kinds", "colours")
+        joint = arrival == "joint"
+        rows = [
+            Entry(
+                experience=number,
+                step=number,
+                boundary=True,
+                scores={
+                    task: {"accuracy": value, "calibration_error": 0.1}
+                    for task, value in zip(tasks, values, strict=True)
+                },
+            )
+            for number, values in enumerate([[0.1, 0.1], *R])
+        ]
+        base = make_record(strategy=strategy, seed=seed)
+        made = base.model_copy(
+            update={
+                "key": cell.key(),
+                "scenario": base.scenario.model_copy(
+                    update={
+                        "name": "clip",
+                        "params": dict(cell.scenario.params),
+                        "version": clip.version,
+                        "main": clip.main.name,
+                        "fold": None,
+                        "folds": [],
+                    }
+                ),
+                "origins": dict(cell.origins),
+                "learned": {t: 1 if joint else n for n, t in enumerate(tasks, 1)},
+                "rows": rows,
+                "command": cell.command(),
+            }
+        )
+        write(made, folder / "clip" / f"{strategy}--{made.key}.json")
+
+    add.folder = folder
+    return add
+
+
+def test_orders_repeat_an_experiment_as_seeds_do(stream, tmp_path):
+    for seed, order in itertools.product((0, 1), (0, 1, 2)):
+        stream("lora", [[0.8, 0.3], [0.6, 0.9]], seed=seed, order_seed=order)
+    (path,) = write_boards(stream.folder, tmp_path / "out")
+    text = path.read_text()
+    ((row,)) = rows(text)
+    assert row[-1] == "6 (2 seeds, 3 order_seed)"
+    assert "seed=0,1 scenario.order_seed=0,1,2" in text
+
+
+def test_joint_training_is_a_bound_on_the_same_board(stream, tmp_path):
+    stream("lora", [[0.8, 0.3], [0.6, 0.7]])
+    stream("finetune", [[0.9, 0.3], [0.2, 0.9]])
+    stream("finetune", [[0.95, 0.85]], arrival="joint")
+    (path,) = write_boards(stream.folder, tmp_path / "out")
+    bound, first, second = rows(path.read_text())
+    assert bound[:3] == ["", "`finetune arrival=joint`", "90.0"]
+    assert first[:2] == ["1", "`lora`"]
+    assert second[:2] == ["2", "`finetune`"]
+    # Intransigence: joint accuracy less that when just learned, mean over tasks.
+    assert [row[-2] for row in (bound, first, second)] == ["-", "15.0", "0.0"]
+    assert "A line without a rank learned a variant" in path.read_text()
 
 
 def test_published_boards_are_those_of_the_published_records(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,13 @@ def quoted(words: Iterable[str]) -> list[str]:
 
 def _table(name: str, done: Done) -> Table:
     scenario = registry.load("scenario", name)
-    key = scenario.folds
+    key, replicates = scenario.folds, scenario.replicates
     folds = list(dict.fromkeys(_fold(cell, key) for cell, _ in done)) if key else []
     rows: dict[str, list[tuple[Cell, Record]]] = defaultdict(list)
     for cell, record in done:
-        rows[_what(cell, key)].append((cell, record))
+        rows[_what(cell, {f"scenario.{k}" for k in (key, *replicates)})].append(
+            (cell, record)
+        )
     unit = ", %" if scenario.main.percent else ""
     title = f"{name}: {scenario.main.title}{unit}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
@@ -58,7 +60,7 @@ def _table(name: str, done: Done) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for what, members in rows.items():
         scores = {
-            (_fold(cell, key), cell.seed): scenario.scores(
+            (_fold(cell, key), _repeat(cell, replicates)): scenario.scores(
                 record.matrix(), record.scenario.params
             )[scenario.main.name]
             for cell, record in members
@@ -68,19 +70,24 @@ def _table(name: str, done: Done) -> Table:
         table.add_row(
             escape(what),
             *(_mean(values, scenario.main) for values in per_fold),
-            _spread(_per_seed(scores, len(folds) or 1), scenario.main),
-            str(len({seed for _, seed in scores})),
+            _spread(_per_repeat(scores, len(folds) or 1), scenario.main),
+            str(len({repeat for _, repeat in scores})),
             f"{sum(_seconds(record) for _, record in members):.0f}",
         )
     return table
 
 
-def _per_seed(scores: dict[tuple[str, int], float], folds: int) -> list[float]:
-    """For each seed whose folds are complete, the mean over them."""
-    by_seed: dict[int, list[float]] = defaultdict(list)
-    for (_, seed), score in scores.items():
-        by_seed[seed].append(score)
-    return [fmean(values) for values in by_seed.values() if len(values) == folds]
+def _repeat(cell: Cell, replicates: Sequence[str]) -> tuple[Any, ...]:
+    """The seed, and the values of whatever else repeats an experiment."""
+    return (cell.seed, *(cell.scenario.params[name] for name in replicates))
+
+
+def _per_repeat(scores: Mapping[tuple[str, Any], float], folds: int) -> list[float]:
+    """For each repeat whose folds are complete, the mean over them."""
+    gathered: dict[Any, list[float]] = defaultdict(list)
+    for (_, repeat), score in scores.items():
+        gathered[repeat].append(score)
+    return [fmean(values) for values in gathered.values() if len(values) == folds]
 
 
 def _mean(values: Sequence[float], metric: Metric) -> str:
@@ -109,11 +116,11 @@ def _fold(cell: Cell, key: str | None) -> str:
     return str(value)
 
 
-def _what(cell: Cell, fold: str | None) -> str:
-    """The cell's name and what was set, but for its fold and seed."""
+def _what(cell: Cell, hidden: Collection[str]) -> str:
+    """The cell's name and what was set, but for its seed and the keys in `hidden`."""
     given = [
         f"{key.removeprefix('strategy.')}={write(value)}"
         for key, value in cell.given()
-        if key != f"scenario.{fold}"
+        if key not in hidden
     ]
     return " ".join([cell.name, *given])
