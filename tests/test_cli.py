@@ -25,7 +25,8 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
     )
 
 
-COMMANDS = ("run", "list", "show", "board", "check", "doctor")
+COMMANDS = ("run", "list", "show", "board", "plot", "explain", "conformance", "check")
+COMMANDS += ("doctor",)
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 
 

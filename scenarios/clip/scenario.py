@@ -149,7 +149,7 @@ class ContinualClip(Scenario):
         real = self.dataset != "pocket"
         self.recipe = Recipe(
             optimizer="adamw",
-            lr=1e-5 if real else 3e-4,
+            lr=1e-5 if real else 1e-4,
             schedule="cosine",
             warmup=min(100, self.steps_per_task // 10) if real else 0,
         )
