@@ -13,7 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("clbench", "strategies", "scenarios")
 
 ALLOWED = {
-    "strategies": {"clbench.contract", "clbench.lowrank", "clbench.seeding"},
+    "strategies": {
+        "clbench.contract",
+        "clbench.lowrank",
+        "clbench.past",
+        "clbench.seeding",
+    },
     "scenarios": {
         "clbench.contract",
         "clbench.data",
@@ -33,6 +38,7 @@ ALLOWED = {
     },
     "clbench/data": {"clbench.data", "clbench.contract"},
     "clbench/lowrank": {"clbench.contract", "clbench.lowrank", "clbench.seeding"},
+    "clbench/past": {"clbench.contract", "clbench.past"},
     "clbench/models": {"clbench.contract", "clbench.models", "clbench.pocket"},
     "clbench/pocket": {"clbench.pocket", "clbench.contract"},
     "clbench/metrics": {"clbench.metrics", "clbench.contract"},

@@ -17,6 +17,7 @@ from clbench.contract import InputError
 
 Clip = registry.load("scenario", "clip")
 sources = importlib.import_module("clbench.scenarios.clip.sources")
+folders = importlib.import_module("clbench.scenarios.clip.folders")
 protocol = importlib.import_module("clbench.scenarios.clip.protocol")
 SPEC = protocol.TaskSpec(source="folder", templates=("a photo of a {}.",))
 
@@ -126,7 +127,7 @@ def test_damaged_idx_files_are_named(tmp_path, content, error):
     path = tmp_path / "t10k-images-idx3-ubyte"
     path.write_bytes(content)
     with pytest.raises(InputError, match=error):
-        sources.read_idx(path)
+        folders.read_idx(path)
 
 
 @pytest.mark.parametrize(

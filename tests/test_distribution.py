@@ -113,6 +113,10 @@ def test_the_wheel_holds_what_a_cell_needs(wheel):
         "clbench/scenarios/dg/scenario.py",
         "clbench/pocket/weights/vit.safetensors",
         "clbench/pocket/weights/vit.json",
+        "clbench/pocket/weights/clip/model.safetensors",
+        "clbench/pocket/weights/clip/tokenizer.json",
+        "clbench/scenarios/clip/protocols/mtil.json",
+        "clbench/metrics/conformance.json",
         "clbench/py.typed",
     ):
         assert name in names

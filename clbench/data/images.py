@@ -107,6 +107,15 @@ def square(image: Image.Image, size: int, fit: Fit = "stretch") -> NDArray[np.ui
     return np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)
 
 
+def resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """(N, S, S, 3) `pictures`, bicubic, where a backbone takes another size."""
+    if pictures.shape[1] == size:
+        return pictures
+    how = Image.Resampling.BICUBIC
+    resized = [Image.fromarray(p).resize((size, size), how) for p in pictures]
+    return np.stack([np.asarray(picture) for picture in resized])
+
+
 def read_images(
     paths: Sequence[Path],
     size: int,

@@ -28,7 +28,7 @@ from clbench.models.clip import Clip
 from clbench.models.effective import effective_hash
 
 from .model import ClipClassifier
-from .sources import Part
+from .parts import Part
 from .tasks import Task
 
 BATCH = 256

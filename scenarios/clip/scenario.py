@@ -35,12 +35,14 @@ from clbench.metrics import continual
 from clbench.models.clip import Clip, load_clip
 from clbench.models.roles import layers
 
-from . import protocol, sources, tiny
+from . import protocol, tiny
 from .judge import Judge
 from .losses import image_loss, text_loss
 from .metrics import COMPARED, MAIN, METRICS
 from .model import ClipClassifier
+from .parts import Images, held_out
 from .protocol import Labels, Objective, Protocol, TaskSpec
+from .sources import read
 from .tasks import Pairs, Task, task
 
 Dataset = Literal["pocket", "mtil", "mtil-fewshot", "xtail", "folder"]
@@ -132,10 +134,8 @@ class ContinualClip(Scenario):
         place = None if root is None else Path(root).expanduser()
         if place is not None and not place.is_dir():
             raise InputError(f"scenario.root={root}: there is no such folder")
-        self._read: Callable[[str, TaskSpec, int], sources.Images] = (
-            lambda name, spec, size: sources.read(
-                name, spec, place, size=size, cache=cache
-            )
+        self._read: Callable[[str, TaskSpec, int], Images] = lambda name, spec, size: (
+            read(name, spec, place, size=size, cache=cache)
         )
         self._follow(stated)
 
@@ -330,7 +330,7 @@ class ContinualClip(Scenario):
         for name in self._order:
             images = self._read(name, specs[name], size)
             if self.judged_on == "validation":
-                images = sources.held_out(images)
+                images = held_out(images)
             made.append(task(name, specs[name], images, self.shots, self.seed))
         return tuple(made)
 

@@ -14,8 +14,8 @@ from clbench.contract import Batch, Data, InputError
 from clbench.data.augment import crop_and_flip, crop_boxes, to_float
 from clbench.seeding import derive
 
+from .parts import Images, Part
 from .protocol import TaskSpec
-from .sources import Images, Part
 
 CROP = (0.9, 1.0)
 """Smallest and largest part of a picture that training sees, as open_clip trains."""

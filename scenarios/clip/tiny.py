@@ -9,8 +9,8 @@ from clbench.data.cache import Album, pixels_hash
 from clbench.models.clip import Clip
 from clbench.pocket.models import clip as pocket
 
+from .parts import Images, Part
 from .protocol import TEMPLATE, Protocol, TaskSpec
-from .sources import Images, Part
 
 TASKS: dict[str, tuple[str, str]] = {
     "warm": ("red", "yellow"),
