@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import json
 import struct
 from pathlib import Path
 
@@ -215,6 +216,47 @@ def test_torchvision_s_layout_is_read(tmp_path):
     whole = torch.tensor([0] * 5 + [1] * 5)
     assert images.train.labels.tolist() == whole[order[:8]].tolist()
     assert images.test.labels.tolist() == whole[order[8:]].tolist()
+
+
+def test_lists_of_images_are_read(tmp_path):
+    """X-TAIL's datasets come with a list of their images and names of its own."""
+    for row in range(6):
+        picture(tmp_path / "dtd" / "images" / "banded" / f"{row}.jpg", 20 * row)
+        picture(tmp_path / "dtd" / "images" / "dotted" / f"{row}.jpg", 20 * row)
+    spec = protocol.read("xtail").tasks["dtd"]
+    path = tmp_path / spec.split.file
+    lists = {
+        "train": [["dotted/0.jpg", 1, "dots"], ["banded/1.jpg", 0, "bands"]],
+        "val": [["dotted/2.jpg", 1, "dots"]],
+        "test": [["banded/3.jpg", 0, "bands"]],
+    }
+    path.write_text(json.dumps(lists))
+    images = sources.read("dtd", spec, tmp_path, size=8, cache=True)
+    assert images.classes == ("bands", "dots")
+    assert images.train.labels.tolist() == [1, 0]
+    values = images.train.album.pictures[[0, 1]][:, 0, 0, 0].astype(int)
+    assert np.abs(values - [0, 20]).max() <= 2
+    assert images.test.labels.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (None, r"'dtd' needs dtd/split_zhou_DescribableTextures\.json"),
+        ("[]", "is no list of images"),
+        ('{"train": []}', "is no list of images"),
+        ('{"train": [["a.jpg", 3, "a"]], "test": []}', "labels are not 0 to 0"),
+        ('{"train": [["a.jpg", 0, "a"]], "test": []}', "1 of 1 images are missing"),
+    ],
+)
+def test_damaged_lists_are_named(tmp_path, content, error):
+    spec = protocol.read("xtail").tasks["dtd"]
+    path = tmp_path / spec.split.file
+    path.parent.mkdir()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=error):
+        sources.read("dtd", spec, tmp_path, size=8, cache=True)
 
 
 def test_classes_that_are_not_the_protocol_s_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Tasks in folders: classes of images, and MNIST's own files."""
+"""Tasks in folders: classes of images, lists of images, and MNIST's own files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from clbench.contract import InputError
 from clbench.data.cache import keep_array
 from clbench.data.images import EXTENSIONS, read_images, resized
 
 from .parts import Images, Part, split
+from .protocol import SplitFile
+
+LISTS = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
+"""Where CoOp's lists of images, and how their images are laid out, can be had."""
 
 
 def read_folder(name: str, root: Path, size: int, cache: bool) -> Images:
@@ -106,6 +111,51 @@ def _idx(name: str, files: Sequence[Path], size: int, cache: bool) -> Images:
     if set(found) == {"train", "test"}:
         return Images(classes, found["train"], found["test"])
     return Images(classes, *split(next(iter(found.values()))))
+
+
+class Lists(BaseModel):
+    """The images of a dataset: path, label and name of the class of each."""
+
+    train: list[tuple[str, int, str]]
+    test: list[tuple[str, int, str]]
+
+
+def read_split(
+    name: str, listed: SplitFile, root: Path, size: int, cache: bool
+) -> Images:
+    """Images and names of classes as a list has them (Zhou et al., CoOp, IJCV 2022).
+
+    Raises:
+        InputError: The list or an image is missing, or the list is damaged.
+    """
+    path = root / listed.file
+    if not path.is_file():
+        raise InputError(
+            f"scenario.root={root}: '{name}' needs {listed.file}, the list of its "
+            f"images; get it from {LISTS}"
+        )
+    try:
+        lists = Lists.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        line = " ".join(str(error).split())
+        raise InputError(f"{path} is no list of images: {line[:200]}") from error
+    names = {label: title for _, label, title in [*lists.train, *lists.test]}
+    if sorted(names) != list(range(len(names))):
+        raise InputError(f"{path}: its labels are not 0 to {len(names) - 1}")
+    parts = []
+    for title, entries in (("train", lists.train), ("test", lists.test)):
+        files = [root / listed.images / file for file, _, _ in entries]
+        if missing := [file for file in files if not file.is_file()]:
+            raise InputError(
+                f"{path}: {len(missing)} of {len(files)} images are missing, the first "
+                f"is {missing[0]}"
+            )
+        album = read_images(
+            files, size, root=root, title=f"{name} {title}", cache=cache, fit="crop"
+        )
+        labels = np.array([label for _, label, _ in entries], dtype=np.int64)
+        parts.append(Part(album, labels))
+    return Images(tuple(names[label] for label in range(len(names))), *parts)
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:

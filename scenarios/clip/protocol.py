@@ -23,12 +23,27 @@ TEMPLATE = "a photo of a {}."
 """The prompt of a class of which nothing else is known."""
 
 
+class SplitFile(BaseModel):
+    """Where a dataset's split of its images lies, below the folder of the data.
+
+    Attributes:
+        file: JSON with lists `train` and `test` of path, label and name of the class.
+        images: Folder that the paths are relative to.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    images: str
+
+
 class TaskSpec(BaseModel):
     """One task as a protocol states it.
 
     Attributes:
-        source: Class of torchvision that reads it; `pocket` is the embedded world, and
-            `folder` a folder of classes.
+        source: Class of torchvision that reads it; `pocket` is the embedded world,
+            `folder` a folder of classes, and `split` a file that lists the images.
+        split: That file.
         templates: Prompts with `{}` for the class; the first one is trained with.
         classes: Names in the order of the labels; None takes the data's own, with
             spaces for underscores.
@@ -37,6 +52,7 @@ class TaskSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str
+    split: SplitFile | None = None
     templates: tuple[str, ...]
     classes: tuple[str, ...] | None = None
 

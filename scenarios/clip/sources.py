@@ -11,7 +11,7 @@ from clbench.data.images import resized
 from clbench.pocket import source as pocket_source
 from clbench.pocket.views import clip as pocket
 
-from .folders import read_folder
+from .folders import read_folder, read_split
 from .parts import Images, Part
 from .protocol import TaskSpec
 from .published import read_published
@@ -40,6 +40,8 @@ def read(
         )
     if spec.source == "folder":
         return read_folder(name, root, size, cache)
+    if spec.split is not None:
+        return read_split(name, spec.split, root, size, cache)
     return read_published(name, spec.source, root, size, cache)
 
 
