@@ -174,7 +174,7 @@ def test_distillation_costs_nothing_at_equality(name):
     toy.begin(model, part)
     made.before_experience(run, part)
     output = model(batch)
-    assert float(made.penalty(run, output, batch)) == pytest.approx(0, abs=1e-6)
+    assert made.penalty(run, output, batch).item() == pytest.approx(0, abs=1e-6)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

@@ -209,6 +209,8 @@ def test_ctrl_c_leaves_a_record_and_exit_code_130(tmp_path):
         text=True,
         env=environment(),
         cwd=tmp_path,
+        # A shell starts its background jobs, this one perhaps, deaf to the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     # The bar's postfix tells that training has begun.
     assert process.stderr is not None
