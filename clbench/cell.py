@@ -102,6 +102,7 @@ class _Attempt(Watch):
         self._parameters: Parameters | None = None
         self._rows: list[Row] = []
         self._outcomes: list[Mapping[str, Mapping[str, Any]]] = []
+        self._pictures: dict[str, Mapping[str, Any]] = {}
         self._log: dict[str, list[tuple[int, float]]] = {}
         self._learned: dict[str, int] = {}
         self._examples = 0
@@ -190,6 +191,7 @@ class _Attempt(Watch):
             )
         )
         self._outcomes.append({task: r.outcomes for task, r in results.items()})
+        self._pictures = {t: r.pictures for t, r in results.items() if r.pictures}
 
     def _note(self, name: str, step: int, value: float) -> None:
         self._log.setdefault(name, []).append((step, float(value)))
@@ -247,6 +249,10 @@ class _Attempt(Watch):
         if self._rows:
             record.write_bytes(
                 record.outcomes_path(path), outcomes.pack(self._outcomes)
+            )
+        if self._pictures:
+            record.write_bytes(
+                record.pictures_path(path), outcomes.pack_pictures(self._pictures)
             )
         record.write(made, path)
         return made

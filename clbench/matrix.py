@@ -48,6 +48,12 @@ class Matrix:
         """The row before training and those that end an experience: E + 1."""
         return tuple(row for row in self.rows if row.boundary)
 
+    def column(self, metric: str, task: int) -> NDArray[np.float64]:
+        """(E + 1,) one metric of the task at position `task`, at the boundaries."""
+        name = self.tasks[task]
+        values = [row.scores[name][metric] for row in self.boundaries()]
+        return np.array(values, dtype=np.float64)
+
     def array(
         self, metric: str = "accuracy", boundaries: bool = True
     ) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ length for each task and row; what is equal in all rows (labels) is kept once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 Outcomes = Sequence[Mapping[str, Mapping[str, NDArray[Any]]]]
 """Row -> task -> name -> one value for each of the task's examples."""
+
+Pictures = Mapping[str, Mapping[str, NDArray[np.uint8]]]
+"""Task -> name -> (N, S, S, 3): a few examples to look at."""
 
 _EVERY = "every"
 
@@ -54,6 +58,29 @@ def read(path: Path) -> list[dict[str, dict[str, NDArray[Any]]]]:
                 if row in (_EVERY, str(number)):
                     content.setdefault(task, {})[name] = values
     return rows
+
+
+def pack_pictures(pictures: Pictures) -> bytes:
+    """`pictures` as the content of a safetensors file, in their order."""
+    from safetensors.numpy import save
+
+    order = [[task, name] for task, arrays in pictures.items() for name in arrays]
+    tensors = {
+        f"{task}/{name}": np.ascontiguousarray(pictures[task][name])
+        for task, name in order
+    }
+    return save(tensors, metadata={"order": json.dumps(order)})
+
+
+def read_pictures(path: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
+    """The pictures at `path`: task -> name -> (N, S, S, 3)."""
+    from safetensors import safe_open
+
+    found: dict[str, dict[str, NDArray[np.uint8]]] = {}
+    with safe_open(path, framework="numpy") as file:
+        for task, name in json.loads(file.metadata()["order"]):
+            found.setdefault(task, {})[name] = file.get_tensor(f"{task}/{name}")
+    return found
 
 
 def _small(values: NDArray[Any]) -> NDArray[Any]:

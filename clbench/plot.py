@@ -1,21 +1,25 @@
-"""Pictures of a record: its matrix, accuracy over the stream, ranks by layer."""
+"""Pictures of a record: its matrix, scores over the stream, ranks, predictions."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from clbench import registry
+from clbench.contract import InputError, Metric, Scenario
 from clbench.matrix import Matrix
+from clbench.outcomes import Pictures
 from clbench.record import Record
-
-METRIC = "accuracy"
 
 RANK = "rank/"
 """Beginning of the names under which strategies log what rank they gave a map."""
@@ -23,18 +27,24 @@ RANK = "rank/"
 FORMATS = ("png", "svg")
 
 
-def write_plots(record: Record, stem: Path) -> list[Path]:
+def write_plots(
+    record: Record, stem: Path, shown: Pictures | None = None
+) -> list[Path]:
     """Write every picture of `record` as PNG and SVG.
 
     Args:
         record: One that has rows.
         stem: Path of the files, to which `.matrix.png` and the like are added.
+        shown: The examples that lie beside the record, if there are.
 
     Returns:
         What was written.
     """
     written = []
-    for name, figure in figures(record).items():
+    drawn = figures(record)
+    if shown:
+        drawn["examples"] = examples(shown, _title(record))
+    for name, figure in drawn.items():
         for form in FORMATS:
             path = stem.with_name(f"{stem.name}.{name}.{form}")
             # Without a date, so that equal records give equal files.
@@ -46,42 +56,89 @@ def write_plots(record: Record, stem: Path) -> list[Path]:
 
 def figures(record: Record) -> dict[str, Figure]:
     """`matrix` and `stream`; `ranks` where the strategy logged them."""
+    scores, found, title = record.matrix(), Headlines.of(record), _title(record)
     made = {
-        "matrix": matrix(record.matrix(), _title(record)),
-        "stream": stream(record.matrix(), _title(record)),
+        "matrix": matrix(scores, found, title),
+        "stream": stream(scores, found, title),
     }
     if ranks_of(record):
         made["ranks"] = ranks(record)
     return made
 
 
-def matrix(scores: Matrix, title: str) -> Figure:
+@dataclass(frozen=True)
+class Headlines:
+    """How good a model is at each task, in the task's own measure.
+
+    Attributes:
+        metrics: Of each task.
+        values: (rows, T), percent where the metric is a part of 1.
+        shares: (rows, T) in [0, 1]: the value itself where it is a part of 1, else how
+            near it is to the task's best.
+        label: What axes call them.
+    """
+
+    metrics: Sequence[Metric]
+    values: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    label: str
+
+    @classmethod
+    def of(cls, record: Record) -> Headlines:
+        """Those of `record`, by its scenario; accuracy where that is not installed."""
+        scores = record.matrix()
+        headline = Scenario.headline
+        with suppress(InputError):
+            headline = registry.load("scenario", record.scenario.name).headline
+        metrics = [headline(task) for task in scores.tasks]
+        columns, shares = [], []
+        for place, metric in enumerate(metrics):
+            column = scores.column(metric.name, place)
+            columns.append(100 * column if metric.percent else column)
+            shares.append(column if metric.percent else _nearness(column, metric))
+        same = len({metric.name for metric in metrics}) == 1 and metrics[0].percent
+        label = f"{metrics[0].title.lower()}, %" if same else "own measure"
+        return cls(metrics, np.stack(columns, 1), np.stack(shares, 1), label)
+
+
+def _nearness(column: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
+    """Best over value, or value over best where more is better."""
+    best = column.max() if metric.higher_is_better else column.min()
+    ratio = column / best if metric.higher_is_better else best / column
+    nearness: NDArray[np.float64] = np.nan_to_num(np.clip(ratio, 0, 1))
+    return nearness
+
+
+def matrix(scores: Matrix, found: Headlines, title: str) -> Figure:
     """The score matrix as a heat map; a frame marks when a task was learned."""
-    values = 100 * scores.array(METRIC)
     tasks = scores.tasks
-    figure, axes = _figure(1.6 + 0.8 * len(tasks), 1.6 + 0.45 * len(values))
-    axes.imshow(values, vmin=0, vmax=100, cmap="viridis", aspect="auto")
-    axes.set_xticks(range(len(tasks)), tasks, rotation=30, ha="right")
-    axes.set_yticks(range(len(values)), _stages(scores))
-    for (i, j), value in np.ndenumerate(values):
-        dark = value < 60
+    figure, axes = _figure(1.6 + 0.8 * len(tasks), 1.6 + 0.45 * len(found.values))
+    axes.imshow(found.shares, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    names = [
+        task if metric.percent else f"{task}\n({metric.title})"
+        for task, metric in zip(tasks, found.metrics, strict=True)
+    ]
+    axes.set_xticks(range(len(tasks)), names, rotation=30, ha="right")
+    axes.set_yticks(range(len(found.values)), _stages(scores))
+    for (i, j), value in np.ndenumerate(found.values):
+        text = f"{value:.0f}" if found.metrics[j].percent else f"{value:.3g}"
+        dark = found.shares[i, j] < 0.6
         axes.text(
-            j, i, f"{value:.0f}", ha="center", va="center",
-            color="white" if dark else "black",
-        )  # fmt: skip
+            j, i, text, ha="center", va="center", color="white" if dark else "black"
+        )
     for j, task in enumerate(tasks):
         row = _learned_row(scores, task)
         if row is not None:
             axes.add_patch(_frame(j, row))
     axes.set_title(title)
-    axes.set_xlabel("accuracy on, %")
+    axes.set_xlabel(f"{found.label}, of" if "%" not in found.label else found.label)
     axes.set_ylabel("after")
     return figure
 
 
-def stream(scores: Matrix, title: str) -> Figure:
-    """Accuracy on each task over the stream; a dot marks when it was learned."""
-    values = 100 * scores.array(METRIC)
+def stream(scores: Matrix, found: Headlines, title: str) -> Figure:
+    """How good each task is over the stream; a dot marks when it was learned."""
+    values = 100 * found.shares
     figure, axes = _figure(6.4, 4.0)
     for j, task in enumerate(scores.tasks):
         (line,) = axes.plot(values[:, j], label=task, linewidth=1.5)
@@ -90,7 +147,8 @@ def stream(scores: Matrix, title: str) -> Figure:
             axes.plot(row, values[row, j], "o", color=line.get_color())
     axes.set_xticks(range(len(values)), _stages(scores), rotation=30, ha="right")
     axes.set_ylim(0, 101)
-    axes.set_ylabel("accuracy, %")
+    mixed = "%" not in found.label
+    axes.set_ylabel("% (of the best, where not a part of 1)" if mixed else found.label)
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
@@ -123,6 +181,34 @@ def ranks(record: Record) -> Figure:
         axes.set_title(f"{tower}: mean rank", fontsize=9)
         axes.set_xlabel("block")
     figure.suptitle(_title(record), fontsize=10)
+    return figure
+
+
+def examples(shown: Pictures, title: str) -> Figure:
+    """A few examples, one in each row: input, then what was asked and answered.
+
+    Args:
+        shown: Task -> name -> (N, S, S, 3). What all tasks have alike is shown once.
+        title: Above all.
+    """
+    columns: dict[str, NDArray[np.uint8]] = {}
+    for task, arrays in shown.items():
+        for name, pictures in arrays.items():
+            first = next(iter(shown.values())).get(name)
+            alike = first is not None and np.array_equal(first, pictures)
+            columns[name if alike and name == "input" else f"{task}\n{name}"] = pictures
+    rows = max(len(pictures) for pictures in columns.values())
+    figure = Figure(
+        figsize=(1.3 * len(columns), 1.3 * rows + 0.7), layout="constrained"
+    )
+    grid = figure.subplots(rows, len(columns), squeeze=False)
+    for column, (name, pictures) in enumerate(columns.items()):
+        grid[0, column].set_title(name, fontsize=8)
+        for row in range(rows):
+            grid[row, column].set_axis_off()
+            if row < len(pictures):
+                grid[row, column].imshow(pictures[row], interpolation="nearest")
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

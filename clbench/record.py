@@ -178,6 +178,11 @@ def outcomes_path(path: Path) -> Path:
     return path.with_suffix(".outcomes.safetensors")
 
 
+def pictures_path(path: Path) -> Path:
+    """Where the pictures to look at beside the record at `path` lie, if there are."""
+    return path.with_suffix(".pictures.safetensors")
+
+
 def write(record: Record, path: Path) -> None:
     """Write `record`: all of it or nothing, whatever happens meanwhile.
 

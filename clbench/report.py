@@ -154,15 +154,19 @@ def matrix_table(record: Record) -> Table:
     rows = matrix.rows
     if len(rows) > MOST_ROWS:
         rows = matrix.boundaries()
-    shown = next(iter(rows[0].scores[matrix.tasks[0]]))
-    unit = ", %" if scenario.main.percent else ""
-    table = Table(title=f"{shown}{unit}", title_justify="left", box=None)
+    metrics = {task: scenario.headline(task) for task in matrix.tasks}
+    same = len(set(metrics.values())) == 1
+    first = metrics[matrix.tasks[0]]
+    unit = ", %" if first.percent else ""
+    title = f"{first.title.lower()}{unit}" if same else "each task in its own measure"
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("learned", justify="right")
     table.add_column("step", justify="right")
-    for task in matrix.tasks:
-        table.add_column(task, justify="right")
+    for task, metric in metrics.items():
+        name = task if same else f"{task}\n{metric.title}" + " %" * metric.percent
+        table.add_column(name, justify="right")
     for row in rows:
-        scores = [number(row.scores[t][shown], scenario.main) for t in matrix.tasks]
+        scores = [number(row.scores[t][m.name], m) for t, m in metrics.items()]
         table.add_row(str(row.experience), str(row.step), *scores)
     return table
 
@@ -180,6 +184,8 @@ def scores_table(record: Record) -> Table:
             text = number(scores[metric.name], metric)
             text += " %" if metric.percent and text != "-" else ""
             table.add_row(metric.title, text, style=style)
+    if scenario.main.name not in scores:
+        table.add_row(scenario.main.title, "see `clbench board`", style="bold")
     return table
 
 

@@ -237,6 +237,7 @@ def test_checks_of_a_scenario_find_what_they_are_for(blobs):
         "loss_merit_and_distance_have_their_shapes": {"merit": wrong_merit},
         "layers_exist": {"adaptable": lambda self, model: iter(())},
         "outputs_hold_tensors": {"model": frozen_output},
+        "losses_add_up": {"losses": lambda self, *given: {"a": 2 * self.loss(*given)}},
     }
     for name, methods in broken.items():
         (own,) = [c for c in check.SCENARIO_CHECKS if named(c) == name]

@@ -33,7 +33,7 @@ def test_the_matrix_is_drawn_whole(make_record):
     record = make_record(accuracy=0.25)
     (axes,) = plot.figures(record)["matrix"].axes
     values = 100 * record.matrix().array("accuracy")
-    np.testing.assert_allclose(axes.images[0].get_array(), values)
+    np.testing.assert_allclose(100 * axes.images[0].get_array(), values)
     assert [t.get_text() for t in axes.get_xticklabels()] == list(record.matrix().tasks)
     assert axes.get_yticklabels()[0].get_text() == "start"
     assert {t.get_text() for t in axes.texts} == {f"{v:.0f}" for v in values.flat}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -41,7 +42,7 @@ def render(
     for board in boards:
         parts += _board(name, board)
     if boards:
-        parts += ["## What the numbers are", _definitions(boards[0])]
+        parts += ["## What the numbers are", _definitions(boards)]
     out = [*left, *unread]
     if out:
         parts += ["## Left out", _left(out)]
@@ -68,6 +69,7 @@ def _board(name: str, board: Board) -> Iterable[str]:
     ranked = [line for line in board.lines if line.repeats]
     if ranked:
         yield _scores(board, ranked)
+        yield from _compared(board, ranked)
         yield _costs(ranked)
         yield "Run again:"
         yield "```bash\n" + "\n".join(line.command() for line in ranked) + "\n```"
@@ -78,26 +80,63 @@ def _board(name: str, board: Board) -> Iterable[str]:
 
 
 def _scores(board: Board, lines: Sequence[Line]) -> str:
-    main = board.main
-    others = [m for m in board.scenario.metrics if m.name != main.name]
-    compared = board.scenario.compared if any(x.bound for x in lines) else ()
+    main, others = board.main, _columns(board, lines)
     head = ["", "strategy", _titled(main), *board.folds]
-    head += [*map(_titled, [*others, *compared]), "seeds"]
+    head += [*map(_titled, others), "seeds"]
     rows, rank = [], 0
     for line in lines:
-        rank += not line.bound
+        placed = not line.bound and board.score(line, main) is not None
+        rank += placed
         rows.append(
             [
-                "" if line.bound else str(rank),
+                str(rank) if placed else "",
                 _code(line.label) + _marks(line),
-                _text(line.score(main.name), main),
+                _text(board.score(line, main), main),
                 *(_mean(line.fold(main.name, fold), main) for fold in board.folds),
-                *(_text(line.score(m.name), m) for m in others),
-                *(_text(board.compared(line).get(m.name), m) for m in compared),
+                *(_text(board.score(line, m), m) for m in others),
                 _count(line),
             ]
         )
     return _table(head, rows, words=2)
+
+
+def _columns(board: Board, lines: Sequence[Line]) -> list[Metric]:
+    """What is shown besides the main number: all that some line has a value of."""
+    known = [*board.scenario.metrics, *board.scenario.compared]
+    return [
+        metric
+        for metric in known
+        if metric.name != board.main.name
+        and any(board.score(line, metric) is not None for line in lines)
+    ]
+
+
+def _compared(board: Board, lines: Sequence[Line]) -> Iterable[str]:
+    """Which bound lines were compared with, and how to get what is missing."""
+    scenario = board.scenario
+    if scenario.reference != "all":
+        return
+    titles = " and ".join(metric.title for metric in scenario.compared)
+    ranked = [line for line in lines if not line.bound]
+    bounds = {line.label: line for line in map(board.against, ranked) if line}
+    for label, bound in bounds.items():
+        needed = {repeat for line in ranked for repeat in line.repeats}
+        lacking = sorted({r[0] for r in needed - set(bound.repeats)})
+        note = f", which lacks seed {', '.join(map(str, lacking))}" if lacking else ""
+        yield f"{titles} is against {_code(label)}{note}."
+    if ranked and not bounds:
+        ((name, values),) = scenario.variants.items()
+        kept = [
+            word
+            for word in shlex.split(ranked[0].command())
+            if not word.startswith(("strategy", f"scenario.{name}=", "recipe."))
+        ]
+        kept.insert(2, "strategy=STRATEGY")
+        given = f"scenario.{name}={values[0]}"
+        yield (
+            f"{titles} needs records of {name}={values[0]}, such as those of "
+            f"{_code(shlex.join([*kept, given]))}: without them nothing is ranked."
+        )
 
 
 def _count(line: Line) -> str:
@@ -190,10 +229,15 @@ def _left(out: Sequence[Left]) -> str:
     return "\n".join(lines)
 
 
-def _definitions(board: Board) -> str:
-    metrics = [board.main, *(m for m in board.scenario.metrics if m != board.main)]
-    if any(line.bound for line in board.lines):
-        metrics += board.scenario.compared
+def _definitions(boards: Sequence[Board]) -> str:
+    scenario, board = boards[0].scenario, boards[0]
+    shown = {
+        metric.name
+        for each in boards
+        for metric in _columns(each, [line for line in each.lines if line.repeats])
+    }
+    known = [*scenario.metrics, *scenario.compared]
+    metrics = [board.main, *(m for m in known if m.name in shown)]
     lines = [f"- **{_titled(m)}**: {m.definition}" for m in metrics]
     average = (
         "averaged over the folds of a seed, then over seeds"
@@ -209,7 +253,7 @@ def _definitions(board: Board) -> str:
         "- Trained parameters are those of adapters, of the rest of the backbone and "
         "of heads, at the most; seconds are those of one cell, evaluation included.",
     ]
-    if any(line.bound for line in board.lines):
+    if any(line.bound for each in boards for line in each.lines):
         lines.append(
             "- A line without a rank learned a variant of the problem, such as all "
             "tasks at once: a bound to compare with."

@@ -158,18 +158,31 @@ class Board:
         """What ranks."""
         return self.scenario.main
 
-    def compared(self, line: Line) -> dict[str, Spread | None]:
-        """The scenario's `compared` numbers of `line`, against a bound on this board.
+    def score(self, line: Line, metric: Metric) -> Spread | None:
+        """`metric` of `line`, one of the scenario's `metrics` or `compared`."""
+        if metric in self.scenario.compared:
+            return self.compared(line).get(metric.name)
+        return line.score(metric.name)
 
-        That of the same strategy if there is one, else the best; repeat by repeat, over
-        those that both have. Empty where there is no bound, and for bounds.
-        """
+    def against(self, line: Line) -> Line | None:
+        """The bound that `line` is compared with; None for bounds, and without any."""
         bounds = [other for other in self.lines if other.bound and other.repeats]
         if line.bound or not bounds:
-            return {}
+            return None
+        if self.scenario.reference == "all":
+            return min(bounds, key=lambda b: (-_trained(b), b.label))
         name = line.first.strategy.name
         own = [other for other in bounds if other.first.strategy.name == name]
-        bound = (own or bounds)[0]
+        return (own or bounds)[0]
+
+    def compared(self, line: Line) -> dict[str, Spread | None]:
+        """The scenario's `compared` numbers of `line`; see `against`.
+
+        Repeat by repeat, over those that both have. Empty where there is no bound.
+        """
+        bound = self.against(line)
+        if bound is None:
+            return {}
         found: dict[str, list[float]] = defaultdict(list)
         for place, record in line.records.items():
             other = bound.records.get(place)
@@ -206,26 +219,43 @@ def boards(name: str, found: Iterable[Found]) -> tuple[list[Board], list[Left]]:
         scenario: type[Scenario] = registry.load("scenario", name)
     except InputError as error:
         return [], [Left(f.path, str(error)) for f in found]
-    groups: dict[str, list[Found]] = defaultdict(list)
-    left = []
+    left, kept = [], []
     for entry in found:
         version = entry.record.scenario.version
-        if version != scenario.version:
-            left.append(
-                Left(
-                    entry.path,
-                    f"of version {version} of {name}, which is now {scenario.version}",
-                )
-            )
+        if version == scenario.version:
+            kept.append(entry)
             continue
-        groups[_text(_group(entry.record, scenario))].append(entry)
+        reason = f"of version {version} of {name}, which is now {scenario.version}"
+        left.append(Left(entry.path, reason))
     made = []
-    for members in groups.values():
+    for members in _shared(scenario, kept):
         board, repeated = _board(scenario, members)
         made.append(board)
         left += repeated
     made.sort(key=lambda b: (-sum(len(line.records) for line in b.lines), _title(b)))
-    return made, left
+    return made, list(dict.fromkeys(left))
+
+
+def _shared(scenario: type[Scenario], found: Sequence[Found]) -> list[list[Found]]:
+    """Those records together that share a board.
+
+    A bound is on every board that equals it in all but what makes it one; where there
+    is none, bounds make one by themselves.
+    """
+    ranked: dict[str, list[Found]] = defaultdict(list)
+    bounds: dict[str, list[Found]] = defaultdict(list)
+    alike: dict[str, str] = {}
+    for entry in found:
+        rest = _text(_group(entry.record, scenario, scenario.variants))
+        if _bound(entry.record, scenario):
+            bounds[rest].append(entry)
+            continue
+        whole = _text(_group(entry.record, scenario, ()))
+        ranked[whole].append(entry)
+        alike[whole] = rest
+    groups = [[*ranked[whole], *bounds[rest]] for whole, rest in alike.items()]
+    alone = [those for rest, those in bounds.items() if rest not in alike.values()]
+    return [*groups, *(those for those in alone if those)]
 
 
 def _board(
@@ -251,33 +281,42 @@ def _board(
             records[place] = record
         if records:
             label = _label(members[0].record, scenario)
-            bound = bool(_given(members[0].record, scenario.variants))
+            bound = _bound(members[0].record, scenario)
             lines.append(Line(label, records, folds, scenario, bound))
+    failed = [entry.record for entry in found if entry.record.status != "ok"]
+    board = Board(scenario, first, lines, failed)
     sign = -1 if scenario.main.higher_is_better else 1
 
     def rank(line: Line) -> tuple[bool, float, str]:
-        score = line.score(scenario.main.name)
+        score = board.score(line, scenario.main)
         return (score is None, sign * score.mean if score else 0.0, line.label)
 
-    failed = [entry.record for entry in found if entry.record.status != "ok"]
     return Board(scenario, first, sorted(lines, key=rank), failed), left
 
 
-def _group(record: Record, scenario: type[Scenario]) -> dict[str, Any]:
-    """What must be equal for records to share a board."""
-    hidden = _hidden(scenario, record)
+def _group(
+    record: Record, scenario: type[Scenario], free: Iterable[str]
+) -> dict[str, Any]:
+    """What must be equal for records to share a board, parameters in `free` aside."""
+    hidden = {*_hidden(scenario, record), *free}
+    budget = {k: v for k, v in record.budget.items() if k != "models"}
     return {
         "params": {k: v for k, v in record.scenario.params.items() if k not in hidden},
         "fingerprint": record.scenario.card.fingerprint,
         "backbone": record.scenario.card.backbone,
-        "budget": record.budget,
+        "budget": budget,
     }
 
 
 def _hidden(scenario: type[Scenario], record: Record) -> set[str | None]:
     """Parameters that may differ between the records of one board."""
-    free = (*scenario.incidental, *scenario.replicates, *scenario.variants)
-    return {record.scenario.fold, *free}
+    return {record.scenario.fold, *scenario.incidental, *scenario.replicates}
+
+
+def _bound(record: Record, scenario: type[Scenario]) -> bool:
+    """Whether it learned a variant of the problem, which is not ranked."""
+    params = record.scenario.params
+    return any(params[name] in values for name, values in scenario.variants.items())
 
 
 def _way(record: Record, scenario: type[Scenario]) -> dict[str, Any]:
@@ -311,6 +350,7 @@ def _label(record: Record, scenario: type[Scenario]) -> str:
     given += [
         f"{key}={write(record.scenario.params[key])}"
         for key in _given(record, scenario.variants)
+        if _bound(record, scenario)
     ]
     return " ".join([record.strategy.name, *given])
 
@@ -323,6 +363,12 @@ def _given(record: Record, names: Iterable[str]) -> list[str]:
 def _fold(record: Record) -> str:
     name = record.scenario.fold
     return str(record.scenario.params[name]) if name else ""
+
+
+def _trained(line: Line) -> int:
+    """Parameters that were trained, of whatever kind."""
+    costs = [record.cost for record in line.records.values() if record.cost is not None]
+    return max((sum(c.trainable.model_dump().values()) for c in costs), default=0)
 
 
 def _title(board: Board) -> str:

@@ -37,8 +37,9 @@ def stream_keeps_the_budget(scenario: type[Scenario]) -> None:
     stream = toy.stream()
     steps = sum(experience.steps for experience in stream)
     expect(
-        steps == toy.budget.steps,
-        f"the stream takes {steps} steps, the budget says {toy.budget.steps}",
+        steps == toy.budget.steps * toy.budget.models,
+        f"the stream takes {steps} steps, the budget says {toy.budget.steps} for each "
+        f"of {toy.budget.models} models",
     )
     for position, experience in enumerate(stream):
         expect(
@@ -107,6 +108,24 @@ def distance_is_a_distance(scenario: type[Scenario]) -> None:
     )
 
 
+def losses_add_up(scenario: type[Scenario]) -> None:
+    """The losses of a batch's tasks add up to its loss; several where it says so."""
+    toy = scenario.toy()
+    batch = first_batch(toy)
+    output = toy.model()(batch)
+    parts = toy.losses(output, batch)
+    total = sum(part.item() for part in parts.values())
+    whole = toy.loss(output, batch).item()
+    expect(
+        abs(total - whole) <= 1e-5 * max(1, abs(whole)),
+        f"the losses of tasks add up to {total}, the loss is {whole}",
+    )
+    expect(
+        not toy.shares_steps or len(parts) > 1,
+        "`shares_steps`, but a batch has the loss of one task",
+    )
+
+
 def layers_exist(scenario: type[Scenario]) -> None:
     """Every adaptable layer names a module that is there, and rows that it has."""
     toy = scenario.toy()
@@ -170,7 +189,8 @@ def scores_are_the_metrics(scenario: type[Scenario]) -> None:
     """`scores` gives exactly the declared metrics, `main` among them."""
     toy = scenario.toy()
     expect(
-        scenario.main in scenario.metrics, "`main` is not one of the scenario's metrics"
+        scenario.main in (*scenario.metrics, *scenario.compared),
+        "`main` is not one of the scenario's metrics",
     )
     model = toy.model().eval()
     with torch.no_grad():
@@ -222,6 +242,7 @@ SCENARIO_CHECKS: tuple[Check, ...] = (
     batches_depend_on_the_seed_alone,
     outputs_hold_tensors,
     loss_merit_and_distance_have_their_shapes,
+    losses_add_up,
     distance_is_a_distance,
     layers_exist,
     heads_belong_to_the_model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from math import nan
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,11 @@ def tables(done: Done) -> Iterator[RenderableType]:
     for name in dict.fromkeys(cell.scenario.name for cell, _ in done):
         those = [(c, r) for c, r in done if c.scenario.name == name]
         yield _table(name, those)
+        main = registry.load("scenario", name).main
+        if main in registry.load("scenario", name).compared:
+            yield Text(
+                f"{main.title} compares records: `clbench board {name}` computes it"
+            )
         for reason in _reasons(those):
             yield Text(reason)
 
@@ -62,7 +68,7 @@ def _table(name: str, done: Done) -> Table:
         scores = {
             (_fold(cell, key), _repeat(cell, replicates)): scenario.scores(
                 record.matrix(), record.scenario.params
-            )[scenario.main.name]
+            ).get(scenario.main.name, nan)
             for cell, record in members
             if record.status == "ok"
         }

@@ -5,6 +5,7 @@ learned and judges it; a strategy says how to learn it; the engine calls both. N
 here imports torch, so that reading the contract costs nothing.
 """
 
+from clbench.contract.model import Route
 from clbench.contract.scenario import (
     Data,
     Experience,
@@ -55,6 +56,7 @@ __all__ = [
     "Reference",
     "Result",
     "Role",
+    "Route",
     "Run",
     "Scenario",
     "Strategy",

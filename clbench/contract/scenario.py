@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from clbench.contract.values import Batch, Budget, Card, Metric, Recipe, Result, Role
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from clbench.matrix import Matrix
+
+
+ACCURACY = Metric(
+    name="accuracy", title="Accuracy", definition="Part of the answers that are right."
+)
 
 
 class Data(ABC):
@@ -101,6 +107,13 @@ class Problem(ABC):
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """Scalar to minimise, for the output of `model(batch)`."""
 
+    def losses(self, output: Any, batch: Batch) -> Mapping[str, Tensor]:
+        """The loss of every task of this batch, weights included; the sum is `loss`.
+
+        One entry unless overridden; see `shares_steps`.
+        """
+        return {"loss": self.loss(output, batch)}
+
     @abstractmethod
     def merit(self, output: Any, batch: Batch) -> Tensor:
         """(B,) how well each example is solved.
@@ -134,6 +147,11 @@ class Problem(ABC):
         """
 
     @property
+    def shares_steps(self) -> bool:
+        """Whether a step learns several tasks, whose losses `losses` gives apart."""
+        return False
+
+    @property
     def zero_shot(self) -> bool:
         """Whether the model answers before any training, better than by chance."""
         return False
@@ -148,16 +166,21 @@ class Scenario(Problem):
 
     Class attributes:
         version: Raised whenever a number could change.
-        main: The number that ranks.
-        metrics: Every number a board shows, `main` among them.
+        main: The number that ranks: one of `metrics` or of `compared`.
+        metrics: Every number that a board shows of a record by itself.
         compared: Numbers that compare a record with one that learned a variant, such as
             all tasks at once; see `against`.
         folds: Name of a parameter whose value `all` stands for one cell for each of
             `fold_values`; boards average over it. None where a cell is complete.
         replicates: Parameters besides `seed` that repeat an experiment, such as the
             order of tasks; boards never treat them as different problems.
-        variants: Parameters whose values share a board, each a line of its own, such as
-            how tasks arrive: all at once is the upper bound of one after another.
+        variants: Parameter -> those of its values that make a record a bound: a line
+            without a rank on every board of otherwise equal settings, to compare with.
+            Such as how tasks arrive: all at once is the upper bound of one after
+            another.
+        reference: Which bound `compared` is about: `own`, that of the same strategy
+            where there is one, else the best; or for `all` lines one, that which trains
+            the most parameters.
         incidental: Parameters that cannot change a number, such as the folder where the
             data lie; boards compare cells whatever these are.
     """
@@ -168,7 +191,8 @@ class Scenario(Problem):
     compared: ClassVar[tuple[Metric, ...]] = ()
     folds: ClassVar[str | None] = None
     replicates: ClassVar[tuple[str, ...]] = ()
-    variants: ClassVar[tuple[str, ...]] = ()
+    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({})
+    reference: ClassVar[Literal["own", "all"]] = "own"
     incidental: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -213,6 +237,11 @@ class Scenario(Problem):
             matrix: The full matrix of a record, intermediate rows included.
             params: The scenario's parameters in that record.
         """
+
+    @classmethod
+    def headline(cls, task: str) -> Metric:
+        """The number that stands for how good a model is at `task`, of its rows."""
+        return ACCURACY
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:

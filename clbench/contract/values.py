@@ -68,10 +68,14 @@ class Result:
         metrics: Named numbers; the same names for this task in every row.
         outcomes: Per-example arrays of one length, in the order of the task's
             examples, such as `prediction`, `confidence` and `correct`.
+        pictures: A few examples to look at, such as `input`, `label` and `prediction`:
+            (N, S, S, 3) uint8 each, in the order in which they are shown side by side.
+            Those of the last row are kept beside the record.
     """
 
     metrics: Mapping[str, float]
     outcomes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +103,17 @@ class Budget:
     """What every strategy on one board may use, alike for all.
 
     Attributes:
-        steps: Optimizer steps of the whole stream.
+        steps: Optimizer steps of the whole stream, of one model.
         batch_size: Examples in one step.
         evaluate_every: Steps between two evaluations within an experience; None
             evaluates at the ends of experiences only.
+        models: Models that are trained apart from one another, each with all `steps`.
     """
 
     steps: int
     batch_size: int
     evaluate_every: int | None = None
+    models: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

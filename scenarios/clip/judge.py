@@ -74,24 +74,20 @@ class Judge:
             upto: Experiences learned so far; features of 0 are kept on disk.
         """
         disk = self._cache and upto == 0
-        tower = effective_hash([model.text_model, model.text_projection])
-        classes = [
-            self._features(
-                f"text {number}",
-                _key(model, tower, *prompts.texts),
-                partial(encode_prompts, model, prompts),
-                disk,
-            )
-            for number, prompts in enumerate(self._prompts)
-        ]
-        tower = effective_hash([model.vision_model, model.visual_projection])
+        texts = self._hashes(model, [model.text_model, model.text_projection])
+        classes = []
+        for number, prompts in enumerate(self._prompts):
+            key = _key(model, texts[number], *prompts.texts)
+            make = partial(encode_prompts, model, prompts, self._known(number))
+            classes.append(self._features(f"text {number}", key, make, disk))
+        towers = self._hashes(model, [model.vision_model, model.visual_projection])
         starts = np.cumsum([0, *map(len, classes)])
         row = {}
         for number, entry in enumerate(self._tasks):
             images = self._features(
                 f"image {number}",
-                _key(model, tower, entry.test.fingerprint),
-                partial(encode_images, model, entry.test),
+                _key(model, towers[number], entry.test.fingerprint),
+                partial(encode_images, model, entry.test, self._known(number)),
                 disk,
             )
             label = torch.from_numpy(entry.test.labels)
@@ -101,6 +97,22 @@ class Judge:
                 names = classes[number]
             row[entry.name] = result(model.scale.cpu() * images @ names.T, label)
         return row
+
+    def _known(self, number: int) -> int | None:
+        """The task at `number`, if the model may know that an example is of it."""
+        return None if self._union else number
+
+    def _hashes(
+        self, model: ClipClassifier, tower: Sequence[torch.nn.Module]
+    ) -> list[str]:
+        """Of each task, the hash of what `tower` computes with for it."""
+        if self._union or not model.route.read:
+            return [effective_hash(tower)] * len(self._tasks)
+        hashes = []
+        for number in range(len(self._tasks)):
+            with model.route.of(torch.tensor([number])):
+                hashes.append(effective_hash(tower))
+        return hashes
 
     def _features(
         self, slot: str, key: str, make: Callable[[], Tensor], disk: bool
@@ -130,15 +142,21 @@ class Prompts:
     mask: Tensor
 
 
-def encode_prompts(model: ClipClassifier, prompts: Prompts) -> Tensor:
+def encode_prompts(
+    model: ClipClassifier, prompts: Prompts, task: int | None = None
+) -> Tensor:
     """(C, D) of length 1; of several templates the mean, as CLIP's authors have it."""
     device = model.owner.device
-    each = model.all_texts(prompts.tokens.to(device), prompts.mask.to(device))
+    each = model.all_texts(
+        prompts.tokens.to(device),
+        prompts.mask.to(device),
+        _all(task, len(prompts.texts), device),
+    )
     return F.normalize(each.view(-1, prompts.ways, each.shape[-1]).mean(1), dim=-1)
 
 
 @torch.inference_mode()
-def encode_images(model: ClipClassifier, part: Part) -> Tensor:
+def encode_images(model: ClipClassifier, part: Part, task: int | None = None) -> Tensor:
     """(N, D) of length 1, of every picture."""
     device = model.owner.device
     features = []
@@ -147,8 +165,13 @@ def encode_images(model: ClipClassifier, part: Part) -> Tensor:
     ):
         # Rows by their numbers are a copy, which torch may take.
         pictures = torch.from_numpy(part.album.pictures[rows])
-        features.append(model.images(pictures.to(device)))
+        with model.route.of(_all(task, len(pictures), device)):
+            features.append(model.images(pictures.to(device)))
     return torch.cat(features)
+
+
+def _all(task: int | None, count: int, device: torch.device) -> Tensor | None:
+    return None if task is None else torch.full((count,), task, device=device)
 
 
 def result(logits: Tensor, label: Tensor) -> Result:

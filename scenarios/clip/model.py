@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clbench.contract import Batch
+from clbench.contract import Batch, Route
 from clbench.data.augment import to_float
 from clbench.models.clip import Clip
 
@@ -27,7 +27,8 @@ class ClipClassifier(nn.Module):
     """Compares images with the prompts of classes.
 
     Classes are numbered over the whole stream, task after task in the order of arrival.
-    The temperature is a constant: no strategy trains it.
+    The temperature is a constant: no strategy trains it. `route` tells of images and
+    texts alike to which task they belong.
 
     Args:
         clip: The pre-trained model, whose towers become this model's.
@@ -53,6 +54,7 @@ class ClipClassifier(nn.Module):
         self.text_model = clip.model.text_model
         self.text_projection = clip.model.text_projection
         self.union = union
+        self.route = Route()
         tokens, mask = clip.tokenize([text for task in prompts for text in task])
         owner = [number for number, task in enumerate(prompts) for _ in task]
         for name, value in {
@@ -81,8 +83,10 @@ class ClipClassifier(nn.Module):
         """
         task = batch["task"]
         classes = torch.isin(self.owner, task).nonzero().squeeze(1)
-        image = self.images(batch["image"])
-        text = self.texts(self.tokens[classes], self.mask[classes])
+        with self.route.of(task):
+            image = self.images(batch["image"])
+        with self.route.of(self.owner[classes]):
+            text = self.texts(self.tokens[classes], self.mask[classes])
         logits = self.scale * image @ text.T
         if not self.union:
             other = self.owner[classes] != task[:, None]
@@ -100,7 +104,9 @@ class ClipClassifier(nn.Module):
     def begin(self, learned: int) -> None:
         """Keep the texts of the first `learned` tasks as the model has them now."""
         chosen = self.owner < learned
-        self.seen = self.all_texts(self.tokens[chosen], self.mask[chosen])
+        self.seen = self.all_texts(
+            self.tokens[chosen], self.mask[chosen], self.owner[chosen]
+        )
 
     def images(self, images: Tensor) -> Tensor:
         """(B, D) features of length 1 of `images`, as in `forward`."""
@@ -120,10 +126,18 @@ class ClipClassifier(nn.Module):
         return F.normalize(self.text_projection(pooled), dim=-1)
 
     @torch.no_grad()
-    def all_texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """(K, D) as `texts`, any number of them, without gradients."""
-        parts = [
-            self.texts(tokens[start : start + TEXTS], mask[start : start + TEXTS])
-            for start in range(0, len(tokens), TEXTS)
-        ]
+    def all_texts(
+        self, tokens: Tensor, mask: Tensor, task: Tensor | None = None
+    ) -> Tensor:
+        """(K, D) as `texts`, any number of them, without gradients.
+
+        Args:
+            tokens, mask: (K, L).
+            task: (K,) to which each belongs; None where that is not known.
+        """
+        parts = []
+        for start in range(0, len(tokens), TEXTS):
+            some = slice(start, start + TEXTS)
+            with self.route.of(None if task is None else task[some]):
+                parts.append(self.texts(tokens[some], mask[some]))
         return torch.cat(parts) if parts else self.seen.new_zeros(0, self.seen.shape[1])

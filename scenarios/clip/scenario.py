@@ -82,7 +82,7 @@ class ContinualClip(Scenario):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     compared: ClassVar[tuple[Metric, ...]] = COMPARED
     replicates = ("order_seed",)
-    variants = ("arrival",)
+    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root", "cache")
 
     def __init__(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clbench.contract import Batch, Data
+from clbench.contract import Batch, Data, Route
 from clbench.data.augment import augment, to_float
 
 from .datasets import Domain
@@ -86,6 +86,8 @@ class Sources(Data):
 class Classifier(nn.Module):
     """A backbone and a linear head on its features.
 
+    Its `route` tells domains apart where the batch names them.
+
     Args:
         backbone: Normalised pixels -> (B, W) features; has `width`.
         classes: Number of classes.
@@ -107,11 +109,16 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = nn.Linear(backbone.width, classes)
+        self.route = Route()
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], False)
 
     def forward(self, batch: Batch) -> Tensor:
-        """`image`, uint8 (B, S, S, 3) or float (B, 3, S, S) in [0, 1] -> logits."""
+        """`image`, uint8 (B, S, S, 3) or float (B, 3, S, S) in [0, 1] -> logits.
+
+        `domain` (B,), positions among the sources, where they are known.
+        """
         images = (to_float(batch["image"]) - self.mean) / self.std
-        logits: Tensor = self.head(self.backbone(images))
+        with self.route.of(batch.get("domain")):
+            logits: Tensor = self.head(self.backbone(images))
         return logits

@@ -23,6 +23,7 @@ def judge(
     *,
     reported: NDArray[np.int64],
     holdout: NDArray[np.int64],
+    number: int | None = None,
 ) -> Result:
     """Accuracy on two parts of a domain, which may be the same one.
 
@@ -31,10 +32,12 @@ def judge(
         domain: Whose pictures.
         reported: Rows of the metric `accuracy`.
         holdout: Rows of the metric `holdout`.
+        number: Position of the domain among the sources; None for the target, which
+            the model is told nothing of.
     """
     same = reported is holdout
     rows = reported if same else np.concatenate([reported, holdout])
-    outcomes = _predict(model, domain, rows)
+    outcomes = _predict(model, domain, rows, number)
     correct = outcomes["prediction"] == outcomes["label"]
     first, rest = correct[: len(reported)], correct[0 if same else len(reported) :]
     return Result(
@@ -49,13 +52,16 @@ def judge(
 
 @torch.inference_mode()
 def _predict(
-    model: nn.Module, domain: Domain, rows: NDArray[np.int64]
+    model: nn.Module, domain: Domain, rows: NDArray[np.int64], number: int | None
 ) -> Mapping[str, Any]:
     device = next(model.parameters()).device
     predictions, confidences = [], []
     for start in range(0, len(rows), BATCH):
         pictures = domain.pictures[rows[start : start + BATCH]]
-        logits = model({"image": torch.from_numpy(pictures).to(device)})
+        batch = {"image": torch.from_numpy(pictures).to(device)}
+        if number is not None:
+            batch["domain"] = torch.full((len(pictures),), number, device=device)
+        logits = model(batch)
         confidence, prediction = logits.float().softmax(-1).max(-1)
         predictions.append(prediction.cpu().numpy())
         confidences.append(confidence.cpu().numpy())

@@ -254,6 +254,19 @@ class DomainGeneralization(Scenario):
         """Cross-entropy."""
         return nn.functional.cross_entropy(output, batch["label"])
 
+    def losses(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Each source's share of the loss."""
+        each = nn.functional.cross_entropy(output, batch["label"], reduction="none")
+        return {
+            self.tasks[number]: each[batch["domain"] == number].sum() / len(each)
+            for number in batch["domain"].unique().tolist()
+        }
+
+    @property
+    def shares_steps(self) -> bool:
+        """Where all sources are learned at once."""
+        return self.arrival == "joint" and len(self.tasks) > 1
+
     def merit(self, output: Tensor, batch: Batch) -> Tensor:
         """(B,) log-probability of the label."""
         return -nn.functional.cross_entropy(output, batch["label"], reduction="none")
@@ -288,8 +301,14 @@ class DomainGeneralization(Scenario):
         row = {}
         for name, domain in self._domains.items():
             part = self._splits[name]
-            reported = part.train if name == self.target else part.holdout
-            row[name] = judge(model, domain, reported=reported, holdout=part.holdout)
+            source = name != self.target
+            row[name] = judge(
+                model,
+                domain,
+                reported=part.holdout if source else part.train,
+                holdout=part.holdout,
+                number=self.tasks.index(name) if source else None,
+            )
         return row
 
     def card(self) -> Card:
