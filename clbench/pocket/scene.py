@@ -187,6 +187,32 @@ def placed(
     return _small(kinds, np.ones(len(kinds), dtype=np.int64), centres, 0.13, rng)
 
 
+def several(
+    kinds: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    size: tuple[float, float] = (0.4, 0.75),
+    shift: float = 0.5,
+    turn: float = 0.3,
+) -> Scenes:
+    """Several things in each scene, anywhere, the later before the earlier.
+
+    Args:
+        kinds: (N, T) positions in `KINDS`, or `EMPTY`.
+        rng: Where the rest is drawn from.
+        size, shift, turn: As in `single`.
+    """
+    count, slots = kinds.shape
+    each = single(kinds.ravel(), rng, size=size, shift=shift, turn=turn)
+    parts = {
+        f.name: getattr(each, f.name).reshape(count, slots, *shape)
+        for f in fields(Scenes)
+        if f.name not in ("sky", "ground")
+        for shape in [getattr(each, f.name).shape[2:]]
+    }
+    return Scenes(**parts, sky=each.sky[::slots], ground=each.ground[::slots])
+
+
 def _small(
     kinds: Sequence[int] | NDArray[np.int64],
     counts: Sequence[int] | NDArray[np.int64],

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from clbench.pocket import weights
-from clbench.pocket.train import clip, vit
+from clbench.pocket.train import clip, swin, things, vit
 
 RECIPES: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
-    "vit": (vit.Settings, vit.train),
+    "vit": (things.Settings, vit.train),
+    "swin": (swin.Settings, swin.train),
     "clip": (clip.Settings, clip.train),
 }
 """Models by name: the settings of each and the function that trains it."""

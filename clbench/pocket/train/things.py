@@ -1,10 +1,12 @@
-"""Pre-trains the pocket ViT to tell what things are, look like and where they are."""
+"""Pre-trains an image backbone to tell what things are, look like, and where."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from clbench.pocket import weights
-from clbench.pocket.models import vit
 from clbench.pocket.scene import COLOURS, TEXTURES
 from clbench.pocket.style import HELD_OUT
 from clbench.pocket.things import KINDS
@@ -20,11 +21,11 @@ from clbench.pocket.train.corpus import CHUNK, Corpus, corpus, digest
 from clbench.pocket.train.corpus import VERSION as CORPUS_VERSION
 from clbench.pocket.train.schedule import half_cosine
 
-VERSION = 1
-"""Version of this script: raised whenever it would train other weights."""
-
 CLASSES = {"kind": len(KINDS), "colour": len(COLOURS), "texture": len(TEXTURES)}
 PLACES = ("size", "x", "y", "pose")
+
+BATCH = 1000
+"""Held-out pictures that are examined at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +55,44 @@ class Settings:
     threads: int = 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """What is pre-trained.
+
+    Attributes:
+        name: Of the weights.
+        version: Of its script: raised whenever it would train other weights.
+        build: Makes the model anew, (B, 3, S, S) -> (B, width).
+        width: Number of features.
+        config: Arguments of its class; `img_size` is S.
+        mean: What pixels in [0, 1] are shifted by.
+        std: What they are divided by.
+    """
+
+    name: str
+    version: int
+    build: Callable[[], nn.Module]
+    width: int
+    config: dict[str, Any]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 -> (B, 3, S, S) normalised."""
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        return ((images / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
 class Examiner(nn.Module):
     """The backbone and one linear head for everything that is asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         super().__init__()
-        self.backbone = vit.build(pretrained=False)
+        self.backbone = backbone.build()
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(128, count) for name, count in CLASSES.items()}
+            {name: nn.Linear(backbone.width, count) for name, count in CLASSES.items()}
         )
-        self.places = nn.Linear(128, len(PLACES))
+        self.places = nn.Linear(backbone.width, len(PLACES))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, S, S) -> logits of every class factor, and the places (B, 4)."""
@@ -72,8 +101,8 @@ class Examiner(nn.Module):
         return {**answers, "places": self.places(features)}
 
 
-def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
-    """Train, write `vit.safetensors` and `vit.json` to `out`, return what was reached.
+def train(backbone: Backbone, settings: Settings, out: Path) -> dict[str, float]:
+    """Train, write the weights and their record to `out`, return what was reached.
 
     Returns:
         Accuracy of each class factor and mean absolute error of the places, on pictures
@@ -81,42 +110,44 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     """
     start = time.perf_counter()
     torch.set_num_threads(settings.threads)
-    seen = corpus(settings.chunks, size=vit.CONFIG["img_size"])
-    held = corpus(settings.held, size=vit.CONFIG["img_size"], first=settings.chunks)
+    size = backbone.config["img_size"]
+    seen = corpus(settings.chunks, size=size)
+    held = corpus(settings.held, size=size, first=settings.chunks)
     images, answers = _tensors(seen)
     torch.manual_seed(settings.seed)
-    model = Examiner()
+    model = Examiner(backbone)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
     )
     schedule = half_cosine(optimizer, settings.warmup, settings.steps)
     order = np.random.default_rng(settings.seed)
     log: list[dict[str, float]] = []
-    bar = tqdm(range(settings.steps), desc="train vit", unit="step")
+    bar = tqdm(range(settings.steps), desc=f"train {backbone.name}", unit="step")
     for step in bar:
         rows = torch.from_numpy(order.integers(len(images), size=settings.batch))
         given = {name: value[rows] for name, value in answers.items()}
-        loss = _loss(model(_pixels(images[rows])), given)
+        loss = _loss(model(backbone.pixels(images[rows])), given)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         if (step + 1) % max(1, settings.steps // 20) == 0:
-            reached = _examine(model, held)
+            reached = _examine(model, held, backbone)
             log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
             bar.set_postfix(loss=f"{loss.item():.3f}", kind=f"{reached['kind']:.3f}")
-    reached = _examine(model, held)
+    reached = _examine(model, held, backbone)
+    kind = type(model.backbone)
     weights.save(
-        "vit",
+        backbone.name,
         model.backbone.state_dict(),
         {
-            "model": "timm.models.vision_transformer.VisionTransformer",
-            "config": vit.CONFIG,
-            "mean": vit.MEAN,
-            "std": vit.STD,
-            "script": "clbench.pocket.train vit",
-            "script_version": VERSION,
+            "model": f"{kind.__module__}.{kind.__qualname__}",
+            "config": backbone.config,
+            "mean": backbone.mean,
+            "std": backbone.std,
+            "script": f"clbench.pocket.train {backbone.name}",
+            "script_version": backbone.version,
             "settings": asdict(settings),
             "corpus": {
                 "version": CORPUS_VERSION,
@@ -142,12 +173,6 @@ def _tensors(pictures: Corpus) -> tuple[Tensor, dict[str, Tensor]]:
     return images, answers
 
 
-def _pixels(images: Tensor) -> Tensor:
-    """(B, S, S, 3) uint8 -> (B, 3, S, S) normalised."""
-    mean, std = torch.tensor(vit.MEAN), torch.tensor(vit.STD)
-    return ((images / 255 - mean) / std).permute(0, 3, 1, 2)
-
-
 def _loss(output: dict[str, Tensor], answers: dict[str, Tensor]) -> Tensor:
     """Cross-entropies of the class factors and ten times the places' squared error."""
     entropies = [
@@ -158,10 +183,11 @@ def _loss(output: dict[str, Tensor], answers: dict[str, Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def _examine(model: Examiner, held: Corpus) -> dict[str, float]:
+def _examine(model: Examiner, held: Corpus, backbone: Backbone) -> dict[str, float]:
     images, answers = _tensors(held)
     model.eval()
-    output = model(_pixels(images))
+    parts = [model(backbone.pixels(part)) for part in images.split(BATCH)]
+    output = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     model.train()
     reached = {
         name: float((output[name].argmax(1) == answers[name]).float().mean())
