@@ -1,0 +1,63 @@
+"""The numbers that dense multi-task learning is scored by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import fmean
+
+from clbench.contract import Metric
+from clbench.matrix import Matrix
+
+from .tasks import TASKS
+
+DELTA_M = Metric(
+    name="delta_m",
+    title="Δm",
+    definition=(
+        "Maninis et al. 2019: mean over tasks of the relative gain in each task's "
+        "first number over models that each learned one task alone, signed so that "
+        "more is better."
+    ),
+)
+
+COMPARED: tuple[Metric, ...] = (DELTA_M,)
+
+FORGETTING = Metric(
+    name="forgetting",
+    title="Forgetting",
+    definition=(
+        "Mean over earlier tasks of the relative loss of a task's first number from "
+        "its best earlier value to the last, as measures differ in unit; undefined "
+        "when all tasks arrive at once."
+    ),
+    higher_is_better=False,
+)
+
+METRICS: tuple[Metric, ...] = (
+    *(
+        replace(metric, name=f"{task}_{metric.name}")
+        for task, entry in TASKS.items()
+        for metric in entry.metrics
+    ),
+    FORGETTING,
+)
+
+
+def forgetting(matrix: Matrix) -> float:
+    """Mean relative loss on earlier tasks; see `FORGETTING`.
+
+    NaN where one experience teaches all tasks, and where each task has a model of its
+    own there is nothing to forget: 0.
+    """
+    rows = matrix.boundaries()
+    lost = []
+    for task, learned in matrix.learned.items():
+        if learned == len(rows) - 1:
+            continue
+        main = TASKS[task].main
+        values = [row.scores[task][main.name] for row in rows]
+        since = values[learned:-1]
+        best = max(since) if main.higher_is_better else min(since)
+        sign = 1 if main.higher_is_better else -1
+        lost.append(sign * (best - values[-1]) / best if best else 0.0)
+    return fmean(lost) if lost else float("nan")
