@@ -1,0 +1,35 @@
+"""The learning rate over MTLoRA's training, as its released code steps it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+WARM = 1e-3
+"""Rate at the start of the warm-up, as a part of the base rate (5e-7 of 5e-4)."""
+
+FLOOR = 1e-2
+"""Rate at the end, as a part of the base rate (5e-6 of 5e-4)."""
+
+
+def cosine(steps: int, warmup: int) -> Callable[[int], float]:
+    """Step -> factor of the base rate: a linear warm-up, half a cosine to the floor.
+
+    The released code sets the rate after a step from that step's number, so that the
+    value in force lags by one: step 0 and step 1 both use the beginning of the warm-up.
+
+    Args:
+        steps: Of the whole training.
+        warmup: Of the warm-up.
+    """
+
+    def after(step: int) -> float:
+        if step < warmup:
+            return WARM + (1 - WARM) * step / warmup
+        part = (step - warmup) / max(1, steps - warmup)
+        return FLOOR + 0.5 * (1 - FLOOR) * (1 + math.cos(math.pi * part))
+
+    def factor(step: int) -> float:
+        return after(step - 1) if step else WARM
+
+    return factor
