@@ -6,17 +6,20 @@ from typing import Any
 
 import torch
 from timm.layers import DropPath
+from timm.models._features import FeatureGetterNet
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from clbench.contract import InputError
-from clbench.models.hub import unusable
 from clbench.models.vision import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Statistics,
     image_backbone,
 )
+
+SCALES = 4
+"""What decoders of dense tasks read."""
 
 
 class Pyramid(nn.Module):
@@ -127,25 +130,23 @@ class SwinPyramid(Pyramid):
 
 
 class FeaturePyramid(Pyramid):
-    """The last four scales of any backbone of timm that gives its features.
+    """The last four scales of any backbone of timm that gives what lies in between.
 
     Args:
-        body: Made with `features_only=True`.
+        body: timm's model; what follows its last scale is left behind.
         mean, std: As in `Pyramid`.
     """
 
-    def __init__(self, body: Any, *, mean: Statistics, std: Statistics) -> None:
+    def __init__(self, body: nn.Module, *, mean: Statistics, std: Statistics) -> None:
         super().__init__()
-        self.body, self.mean, self.std = body, mean, std
-        self.widths = tuple(body.feature_info.channels())[-4:]
+        self.body = FeatureGetterNet(body, out_indices=SCALES, norm=False)
+        self.mean, self.std = mean, std
+        self.widths = tuple(self.body.feature_info.channels())
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """As in `Pyramid`."""
-        features: list[Tensor] = self.body(images)[-4:]
-        return [
-            f.permute(0, 3, 1, 2) if f.shape[-1] == width and f.shape[1] != width else f
-            for f, width in zip(features, self.widths, strict=True)
-        ]
+        features: list[Tensor] = self.body(images)
+        return features
 
 
 def pyramid(name: str, *, image_size: int | None, drop_path: float = 0.0) -> Pyramid:
@@ -173,19 +174,10 @@ def pyramid(name: str, *, image_size: int | None, drop_path: float = 0.0) -> Pyr
         return SwinPyramid(
             found.body, mean=found.mean, std=found.std, drop_path=drop_path
         )
-    return FeaturePyramid(_scales(name), mean=found.mean, std=found.std)
-
-
-def _scales(name: str) -> Any:
-    import timm
-
-    try:
-        body = timm.create_model(name, pretrained=True, features_only=True)
-    except Exception as error:  # Of the network, or a model without scales.
-        raise unusable(name, error) from error
-    if len(body.feature_info.channels()) < 4:
+    scales = [stage["reduction"] for stage in getattr(found.body, "feature_info", [])]
+    if len(set(scales[-SCALES:])) < SCALES:
         raise InputError(
-            f"scenario.backbone={name} has {len(body.feature_info.channels())} scales, "
-            f"dense tasks read four: try swin_tiny_patch4_window7_224 or pocket"
+            f"scenario.backbone={name} has features at {len(set(scales))} scales, and "
+            f"dense tasks read {SCALES}: try pocket or swin_tiny_patch4_window7_224"
         )
-    return body
+    return FeaturePyramid(found.body, mean=found.mean, std=found.std)
