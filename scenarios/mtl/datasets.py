@@ -42,7 +42,7 @@ OUTPUTS: dict[str, dict[str, int]] = {
 """Dataset -> task -> channels of its prediction."""
 
 SIZES = {"pocket": view.SIZE, "pascal": 448, "voc_parts": 224}
-"""Pixels on a side, where the user does not say."""
+"""Pixels on a side that suit the backbones it is usually learned with."""
 
 VERSION = 1
 """Raised whenever a byte in the cache could change."""

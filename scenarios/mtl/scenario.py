@@ -68,8 +68,9 @@ class DenseMultiTask(Scenario):
             `single` trains a model for each, which delta-m compares with.
         backbone: `pocket`, or a hierarchical model of timm such as
             swin_tiny_patch4_window7_224, by name, as MODEL@FILE or in a folder.
-        decoder: `hrnet` as in MTLoRA, or `light`; null is light for the embedded world.
-        image_size: Pixels on a side; null is 64 for the embedded world, 448 for PASCAL.
+        decoder: `hrnet` as in MTLoRA, or `light`; null is light on the pocket backbone.
+        image_size: Pixels on a side; null is 64 on the pocket backbone, else 448 for
+            PASCAL and 224 for other pictures.
         steps: Optimizer steps, of each model where they are trained singly; null is 300
             for the embedded world, else 300 epochs.
         batch_size: Pictures in a step; null is 16 for the embedded world, else 32.
@@ -113,8 +114,9 @@ class DenseMultiTask(Scenario):
         check_tasks(dataset, wanted)
         self.dataset, self.root, self.arrival = dataset, root, arrival
         self.backbone, self.judged_on = backbone, judged_on
-        self.decoder: Kind = decoder or ("light" if embedded else "hrnet")
-        self.image_size = image_size or SIZES[dataset]
+        small = backbone == "pocket"
+        self.decoder: Kind = decoder or ("light" if small else "hrnet")
+        self.image_size = image_size or SIZES["pocket" if small else dataset]
         self.steps, self.batch_size = steps, batch_size
         self.drop_path = drop_path if drop_path is not None else 0.2 * (not embedded)
         self.augment = (not embedded) if augment is None else augment
