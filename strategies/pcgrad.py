@@ -113,6 +113,6 @@ def common(gradients: list[Tensor]) -> Tensor:
         gradients: T times the parameter's shape; 0 of a task that does not reach it.
     """
     slices = len(gradients[0]) if gradients[0].dim() > 2 else 1
-    parts = torch.stack(gradients).view(len(gradients), slices, -1)
+    parts = torch.stack(gradients).reshape(len(gradients), slices, -1)
     reached = parts.ne(0).any(-1)
     return (parts * (reached.sum(0) > 1)[:, None]).flatten(1)

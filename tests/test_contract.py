@@ -64,7 +64,9 @@ def test_most_cells_have_a_meaning():
         for b in SCENARIOS
     }
     refused = {pair for pair, reason in reasons.items() if reason is not None}
-    assert {strategy for strategy, _ in refused} <= {"zeroshot", "linear"}
+    # Heads that do not exist cannot be trained; balance needs tasks that share steps.
+    meant = {"zeroshot", "linear", "pcgrad", "uncertainty"}
+    assert {strategy for strategy, _ in refused} <= meant
 
 
 # --- strategies that break it, each in one way ---
