@@ -16,13 +16,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
-
-from scipy.stats import t
+from statistics import fmean
 
 from clbench.board import boards, gather
 from clbench.board.table import Line
 from clbench.contract import InputError
+from clbench.metrics.interval import half_width
 from clbench.pocket.views import clip, dg
 from clbench.record import Record
 
@@ -171,15 +170,75 @@ CLIP = View(
     ),
 )
 
-VIEWS = {view.scenario: view for view in (DG, CLIP)}
+# --- mtl ---
+
+LEARNED = 0.2
+"""Part of the way from its score before training to a perfect one that counts."""
+
+PERFECT = {"semseg": 1.0, "human_parts": 1.0, "sal": 1.0, "normals": 0.0}
+"""Best value of each task's first number."""
+
+
+def first_numbers(line: Line, row: int) -> dict[str, list[float]]:
+    """Task -> its first number in row `row`, seed by seed."""
+    headline = line.scenario.headline
+    return {
+        task: [e.rows[row].scores[task][headline(task).name] for e in records(line)]
+        for task in PERFECT
+    }
+
+
+def tasks_learned(lines: Lines) -> list[float]:
+    """Number of tasks that a model of their own learns, for each seed."""
+    single = lines["finetune arrival=single"]
+    before, after = first_numbers(single, 0), first_numbers(single, -1)
+    parts = [
+        [
+            (after[task][seed] - before[task][seed]) / (best - before[task][seed])
+            for task, best in PERFECT.items()
+        ]
+        for seed in range(len(records(single)))
+    ]
+    return [float(sum(part >= LEARNED for part in each)) for each in parts]
+
+
+def tasks_changed(lines: Lines) -> list[float]:
+    """Number of tasks to which others make a difference whose interval excludes 0."""
+    joint = first_numbers(lines["finetune"], -1)
+    single = first_numbers(lines["finetune arrival=single"], -1)
+    changed = 0
+    for task, values in joint.items():
+        mean, half = interval(less(values, single[task]))
+        changed += abs(mean) > half
+    return [float(changed)]
+
+
+MTL = View(
+    "mtl",
+    ["strategy=finetune", "strategy=finetune scenario.arrival=single"],
+    (
+        Property(
+            f"tasks that a model of its own brings {100 * LEARNED:.0f} % of the way "
+            f"from nothing to perfect (of {len(PERFECT)})",
+            tasks_learned,
+            least=4,
+        ),
+        Property(
+            f"tasks to which learning with others makes a difference beyond noise (of "
+            f"{len(PERFECT)})",
+            tasks_changed,
+            least=1,
+        ),
+    ),
+)
+
+VIEWS = {view.scenario: view for view in (DG, CLIP, MTL)}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half the width of its 95 % interval."""
-    if len(values) < 2:
-        return fmean(values), math.inf
-    half = t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return fmean(values), float(half)
+    half = half_width(values)
+    return fmean(values), math.inf if half is None else half
 
 
 def measure(view: View, seeds: str, runs: Path) -> bool:
@@ -203,7 +262,8 @@ def measure(view: View, seeds: str, runs: Path) -> bool:
         holds = entry.least <= mean <= entry.most
         held &= holds
         word = "yes" if holds else "NO"
-        print(f"| {entry.title} | {entry.bound} | {mean:.1f} ± {half:.1f} | {word} |")
+        spread = f" ± {half:.1f}" if math.isfinite(half) else ""
+        print(f"| {entry.title} | {entry.bound} | {mean:.1f}{spread} | {word} |")
     print()
     return held
 

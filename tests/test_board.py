@@ -63,7 +63,8 @@ def test_a_score_is_the_mean_over_folds_then_over_seeds(runs):
     assert left == []
     assert line.repeats == [(0,), (1,)]
     assert score.mean == pytest.approx(0.55)
-    assert score.deviation == pytest.approx(stdev([0.5, 0.6]))
+    # Student's t at 0.975 with one degree of freedom is 12.706.
+    assert score.half == pytest.approx(12.706 * stdev([0.5, 0.6]) / 2**0.5, rel=1e-4)
     assert line.fold("target_accuracy", "sketch").mean == pytest.approx(0.65)
 
 

@@ -245,7 +245,7 @@ def _definitions(boards: Sequence[Board]) -> str:
         else "averaged over seeds"
     )
     lines += [
-        f"- A score is {average}; ± is the sample standard deviation of one seed. Only "
+        f"- A score is {average}; ± is half its 95 % interval (Student's t). Only "
         f"seeds whose every fold is there count. Columns of single folds take every "
         f"seed that has them.",
         f"- *: fewer than {FEW} seeds. (local): the strategy is a file of its user's. "
@@ -272,9 +272,9 @@ def _place(seed: int, fold: str) -> str:
 
 
 def _text(spread: Spread | None, metric: Metric) -> str:
-    if spread is None or spread.deviation is None:
+    if spread is None or spread.half is None:
         return _mean(spread, metric)
-    return f"{_mean(spread, metric)} ± {number(spread.deviation, metric)}"
+    return f"{_mean(spread, metric)} ± {number(spread.half, metric)}"
 
 
 def _mean(spread: Spread | None, metric: Metric) -> str:

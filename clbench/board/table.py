@@ -9,17 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from clbench import registry
 from clbench.board.gather import Found, Left
 from clbench.contract import InputError, Metric, Scenario
 from clbench.grammar import write
+from clbench.metrics.interval import half_width
 from clbench.record import Record
 
 FEW = 3
-"""Seeds below which a mean and its deviation say little: such rows are marked."""
+"""Seeds below which a mean and its interval say little: such rows are marked."""
 
 Scores = Mapping[str, float]
 
@@ -32,10 +33,10 @@ Repeat = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean over seeds; the sample standard deviation is None for a single one."""
+    """A mean over seeds, and half its 95 % interval; that of a single one is None."""
 
     mean: float
-    deviation: float | None
+    half: float | None
     n: int
 
     @classmethod
@@ -44,7 +45,7 @@ class Spread:
         known = [value for value in values if not isnan(value)]
         if not known:
             return None
-        return cls(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
+        return cls(fmean(known), half_width(known), len(known))
 
 
 @dataclass(frozen=True)

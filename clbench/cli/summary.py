@@ -6,7 +6,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import nan
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from clbench import registry
 from clbench.grammar import write
+from clbench.metrics.interval import half_width
 from clbench.report import number
 
 if TYPE_CHECKING:
@@ -102,8 +103,9 @@ def _mean(values: Sequence[float], metric: Metric) -> str:
 
 
 def _spread(values: Sequence[float], metric: Metric) -> str:
-    """The mean, and the standard deviation where there are several."""
-    several = f" ± {number(stdev(values), metric)}" if len(values) > 1 else ""
+    """The mean, and half its 95 % interval where there are several."""
+    half = half_width(values)
+    several = "" if half is None else f" ± {number(half, metric)}"
     return _mean(values, metric) + several
 
 
