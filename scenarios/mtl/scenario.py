@@ -49,7 +49,7 @@ from .tasks import DEFAULT, TASKS
 VALIDATION = 5
 """One of so many training pictures judges where settings are chosen."""
 
-POCKET_STEPS, POCKET_BATCH = 200, 16
+POCKET_STEPS, POCKET_BATCH = 300, 16
 BATCH = 32
 EPOCHS, WARMUP_EPOCHS = 300, 20
 """Of MTLoRA on PASCAL."""
@@ -71,7 +71,7 @@ class DenseMultiTask(Scenario):
         decoder: `hrnet` as in MTLoRA, or `light`; null is light on the pocket backbone.
         image_size: Pixels on a side; null is 64 on the pocket backbone, else 448 for
             PASCAL and 224 for other pictures.
-        steps: Optimizer steps, of each model where they are trained singly; null is 200
+        steps: Optimizer steps, of each model where they are trained singly; null is 300
             for the embedded world, else 300 epochs.
         batch_size: Pictures in a step; null is 16 for the embedded world, else 32.
         drop_path: Stochastic depth of the last block; null is 0.2 on real data.
