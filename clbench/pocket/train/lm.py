@@ -24,8 +24,8 @@ VERSION = 1
 """Version of this script: raised whenever it would train other weights."""
 
 PROMPT = 0.1
-"""Weight of a prompt's tokens in the loss, an answer's have 1: scenes are random, and
-to predict them better teaches nothing."""
+"""Weight of a prompt's tokens in the loss, where an answer's have 1: scenes are drawn
+at random, so that little can be learned of them."""
 
 MOST_NEW = 48
 """Tokens that an answer may have when generated; the longest one has fewer."""
@@ -190,7 +190,7 @@ def answer(model: Any, tokens: Any, prompts: list[str], *, sample: bool) -> list
         attention_mask=given["attention_mask"],
         max_new_tokens=MOST_NEW,
         do_sample=sample,
-        top_k=0,
+        **({"top_k": 0} if sample else {}),
     )
     new = written[:, given["input_ids"].shape[1] :]
     texts: list[str] = tokens.batch_decode(new, skip_special_tokens=True)
