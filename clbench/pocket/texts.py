@@ -279,6 +279,14 @@ def another(prompt: Prompt, rng: np.random.Generator) -> int:
     return int((right + rng.integers(1, count)) % count)
 
 
+def absent(prompt: Prompt, rng: np.random.Generator) -> int:
+    """A value of the fact that is asked which neither group has."""
+    there = {int(getattr(group, prompt.ask)) for group in prompt.scene}
+    return int(
+        rng.choice([v for v in range(len(VALUES[prompt.ask])) if v not in there])
+    )
+
+
 def some(
     rng: np.random.Generator, least: int, most: int, of: Collection[str] = FACTS
 ) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from clbench.pocket.scene import (
 )
 from clbench.pocket.style import HELD_OUT, draw
 from clbench.pocket.things import KINDS
-from clbench.pocket.train.corpus import CHUNK, digest
+from clbench.pocket.train.corpus import CHUNK, traits
 from clbench.pocket.train.schedule import half_cosine
 
 VERSION = 1
@@ -150,7 +150,7 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
         "corpus": {
             "pictures": settings.chunks * CHUNK,
             "distance_to_named_styles": HELD_OUT,
-            "first_chunk_sha256": digest(images[:CHUNK]),
+            **traits(images[:CHUNK]),
         },
         "torch": torch.__version__.split("+")[0],
         "seconds": round(time.perf_counter() - start),

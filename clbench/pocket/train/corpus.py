@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +65,29 @@ def digest(images: NDArray[np.uint8]) -> str:
     content = hashlib.sha256(str(images.shape).encode())
     content.update(np.ascontiguousarray(images).tobytes())
     return content.hexdigest()
+
+
+SKETCHED = 100
+"""Pictures whose means are recorded beside the hash of a chunk."""
+
+
+def traits(images: NDArray[np.uint8]) -> dict[str, Any]:
+    """What is recorded of a chunk: its hash, and the mean grey of its first pictures.
+
+    Processors round the last bit of a sine differently, which moves a pixel in a
+    thousand by one: `same` tells that from another corpus.
+    """
+    means = images[:SKETCHED].mean(axis=(1, 2, 3))
+    return {
+        "first_chunk_sha256": digest(images),
+        "first_chunk_means": means.round(2).tolist(),
+    }
+
+
+def same(images: NDArray[np.uint8], recorded: Mapping[str, Any]) -> bool:
+    """Whether a chunk is the one whose `traits` are recorded, but for rounding."""
+    if digest(images) == recorded["first_chunk_sha256"]:
+        return True
+    means = images[:SKETCHED].mean(axis=(1, 2, 3))
+    gaps = np.abs(means - np.array(recorded["first_chunk_means"]))
+    return bool(gaps.max() < 0.1)

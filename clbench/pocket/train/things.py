@@ -17,7 +17,7 @@ from clbench.pocket import weights
 from clbench.pocket.scene import COLOURS, TEXTURES
 from clbench.pocket.style import HELD_OUT
 from clbench.pocket.things import KINDS
-from clbench.pocket.train.corpus import CHUNK, Corpus, corpus, digest
+from clbench.pocket.train.corpus import CHUNK, Corpus, corpus, traits
 from clbench.pocket.train.corpus import VERSION as CORPUS_VERSION
 from clbench.pocket.train.schedule import half_cosine
 
@@ -153,7 +153,7 @@ def train(backbone: Backbone, settings: Settings, out: Path) -> dict[str, float]
                 "version": CORPUS_VERSION,
                 "pictures": settings.chunks * CHUNK,
                 "distance_to_named_styles": HELD_OUT,
-                "first_chunk_sha256": digest(seen.images[:CHUNK]),
+                **traits(seen.images[:CHUNK]),
             },
             "torch": torch.__version__.split("+")[0],
             "seconds": round(time.perf_counter() - start),

@@ -25,7 +25,7 @@ from clbench.pocket.texts import (
     HARMLESS,
     LOOKS,
     Prompt,
-    another,
+    absent,
     described,
     draw,
     helpable,
@@ -95,11 +95,11 @@ def _polite(part: Part, number: int, rng: np.random.Generator) -> Pair:
 
 
 def _factual(part: Part, number: int, rng: np.random.Generator) -> Pair:
-    """Half of the rejected answers state what is so of the other things."""
+    """Rejected answers state what is so of nothing in the scene."""
     prompt = Prompt(draw(part, rng), FACTS[number % 4], int(rng.integers(2)))
     form = int(rng.integers(FORMS))
     right = stated(prompt, getattr(prompt.group, prompt.ask), form)
-    return Pair(prompt.text, right, stated(prompt, another(prompt, rng), form))
+    return Pair(prompt.text, right, stated(prompt, absent(prompt, rng), form))
 
 
 def _safe(part: Part, number: int, rng: np.random.Generator) -> Pair:
