@@ -56,7 +56,11 @@ def test_a_step_is_trl_s(toy, policy, tmp_path, kind, beta):
         ),
         train_dataset=Dataset.from_list(
             [
-                {"prompt": p.prompt, "chosen": f" {p.chosen}", "rejected": f" {p.rejected}"}
+                {
+                    "prompt": p.prompt,
+                    "chosen": f" {p.chosen}",
+                    "rejected": f" {p.rejected}",
+                }
                 for p in pairs
             ]
         ),
