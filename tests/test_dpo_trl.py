@@ -51,7 +51,6 @@ def test_a_step_is_trl_s(toy, policy, tmp_path, kind, beta):
             report_to="none",
             use_cpu=True,
             bf16=False,
-            gradient_checkpointing=False,
             max_length=None,
         ),
         train_dataset=Dataset.from_list(
@@ -93,7 +92,7 @@ def test_a_step_is_trl_s(toy, policy, tmp_path, kind, beta):
         "logps/chosen": output["logp"][:, 0].mean(),
         "logps/rejected": output["logp"][:, 1].mean(),
     }.items():
-        assert float(value) == pytest.approx(logged[name], abs=1e-5), name
+        assert value.item() == pytest.approx(logged[name], abs=1e-5), name
     known = dict(theirs.named_parameters())
     for name, parameter in ours.lm.named_parameters():
         assert parameter.grad is not None, name
