@@ -1,8 +1,9 @@
 """The linear maps of a model and the role of each, found by structure.
 
 Known are timm's attention (fused `qkv`) and MLP, transformers' attention (separate
-projections), torch's own `nn.MultiheadAttention` (packed) and feed-forward, and the
-patch merging of Swin. Nothing depends on the name of an architecture.
+projections, GPT-2's fused one) and MLPs, gated ones too, torch's own
+`nn.MultiheadAttention` (packed) and feed-forward, and the patch merging of Swin.
+Nothing depends on the name of an architecture.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ _SEPARATE: dict[str, Role] = {
 _FEED_FORWARD: tuple[dict[str, Role], ...] = (
     {"fc1": "fc1", "fc2": "fc2"},
     {"linear1": "fc1", "linear2": "fc2"},
+    # Llama and its kin: both maps that widen are fc1.
+    {"gate_proj": "fc1", "up_proj": "fc1", "down_proj": "fc2"},
+    {"c_fc": "fc1", "c_proj": "fc2"},
+    {"fc_in": "fc1", "fc_out": "fc2"},
+    {"dense_h_to_4h": "fc1", "dense_4h_to_h": "fc2"},
 )
+
+_FUSED: dict[str, str] = {"qkv": "proj", "c_attn": "c_proj"}
+"""Projection that gives q, k and v, in this order -> the one behind the attention."""
 
 
 def layers(model: nn.Module, prefix: str = "") -> Iterator[Layer]:
@@ -46,10 +55,14 @@ def _of(module: nn.Module, path: str) -> Iterator[Layer]:
             yield from _fused(path, module.embed_dim)
         yield Layer(path=_join(path, "out_proj"), role="out")
         return
-    if isinstance(fused := children.get("qkv"), nn.Linear):
-        yield from _fused(_join(path, "qkv"), fused.out_features // 3)
-        if isinstance(children.get("proj"), nn.Linear):
-            yield Layer(path=_join(path, "proj"), role="out")
+    for name, behind in _FUSED.items():
+        if isinstance(fused := children.get(name), nn.Linear):
+            yield from _fused(_join(path, name), fused.out_features // 3)
+            if isinstance(children.get(behind), nn.Linear):
+                yield Layer(path=_join(path, behind), role="out")
+    # GPT-NeoX: rows of q, k and v alternate head by head, which is no slice of rows.
+    if {"query_key_value", "dense"} <= children.keys():
+        yield Layer(path=_join(path, "dense"), role="out")
     if {"q_proj", "k_proj", "v_proj"} <= children.keys():
         for name, role in _SEPARATE.items():
             if isinstance(children.get(name), nn.Linear):
