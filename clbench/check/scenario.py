@@ -16,6 +16,7 @@ from clbench.check.checks import (
     tensors,
 )
 from clbench.contract import Scenario, Strategy
+from clbench.engine import loader
 from clbench.matrix import Matrix, Row
 
 
@@ -106,6 +107,33 @@ def distance_is_a_distance(scenario: type[Scenario]) -> None:
         any(p.grad is not None and bool(p.grad.any()) for p in _learnable(toy, model)),
         "the distance has no gradient in its first argument",
     )
+
+
+def examples_stand_alone(scenario: type[Scenario]) -> None:
+    """Where `per_example` says so, a batch joined to another computes the same."""
+    toy = scenario.toy()
+    if not toy.per_example:
+        return
+    model = toy.model().eval()
+    batches = list(loader(toy.stream()[0], toy.seed))[:2]
+    joined = {
+        name: torch.cat([batch[name] for batch in batches])
+        if isinstance(value, torch.Tensor)
+        else value
+        for name, value in batches[0].items()
+    }
+    with torch.no_grad():
+        whole = tensors(model(joined))
+        parts = zip(*(tensors(model(batch)) for batch in batches), strict=True)
+        for one, two in zip(whole, parts, strict=True):
+            both = torch.cat(two)
+            expect(
+                one.shape == both.shape,
+                f"`per_example`, but an output of two batches is {tuple(one.shape)}, "
+                f"of each apart {tuple(both.shape)}",
+            )
+            gap = float((one - both).abs().max()) if one.numel() else 0.0
+            expect(gap <= 1e-4, f"`per_example`, but batches differ by {gap:.2e}")
 
 
 def losses_add_up(scenario: type[Scenario]) -> None:
@@ -242,6 +270,7 @@ SCENARIO_CHECKS: tuple[Check, ...] = (
     batches_depend_on_the_seed_alone,
     outputs_hold_tensors,
     loss_merit_and_distance_have_their_shapes,
+    examples_stand_alone,
     losses_add_up,
     distance_is_a_distance,
     layers_exist,
