@@ -58,7 +58,6 @@ class Together:
         return kept if any(part is output for part in kept) else None
 
     def _enter(self, module: nn.Module, args: tuple[Batch]) -> tuple[Batch] | None:
-        self._kept = []
         if not (module.training and torch.is_grad_enabled()):
             return None
         (batch,) = args
