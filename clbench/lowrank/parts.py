@@ -36,9 +36,27 @@ def product_of_parts(
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
+    if rows == ((0, len(weight)),):
+        return _whole(x, weight, bias, updates, scale)
     factors = [factor.to(x.dtype) for pair in updates for factor in pair]
     out: Tensor = _Product.apply(x, weight, bias, rows, scale, *factors)
     return out
+
+
+def _whole(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    updates: Sequence[tuple[Tensor, Tensor]],
+    scale: float,
+) -> Tensor:
+    """`product_of_parts` where the one slice is the whole output: all parts at once."""
+    A = torch.cat([A for A, _ in updates]).to(x.dtype)
+    B = torch.cat([B for _, B in updates]).to(x.dtype)
+    y = torch.nn.functional.linear(x, weight, bias)
+    parts = y.reshape(len(updates), -1, y.shape[-1])
+    h = torch.bmm(x.reshape(len(updates), -1, x.shape[-1]), A.mT)
+    return torch.baddbmm(parts, h, B.mT, alpha=scale).view(y.shape)
 
 
 class _Product(torch.autograd.Function):
