@@ -1,4 +1,7 @@
-"""Pictures of a record: its matrix, scores over the stream, ranks, predictions."""
+"""Pictures of a record: its matrix, scores over the stream, ranks, predictions.
+
+How outcomes are spread, and every further number, are in `clbench.panels`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clbench import registry
+from clbench import panels, registry
 from clbench.contract import InputError, Metric, Scenario
 from clbench.matrix import Matrix
-from clbench.outcomes import Pictures
+from clbench.outcomes import Outcomes, Pictures
 from clbench.record import Record
 
 RANK = "rank/"
@@ -28,7 +31,10 @@ FORMATS = ("png", "svg")
 
 
 def write_plots(
-    record: Record, stem: Path, shown: Pictures | None = None
+    record: Record,
+    stem: Path,
+    shown: Pictures | None = None,
+    outcomes: Outcomes = (),
 ) -> list[Path]:
     """Write every picture of `record` as PNG and SVG.
 
@@ -36,12 +42,17 @@ def write_plots(
         record: One that has rows.
         stem: Path of the files, to which `.matrix.png` and the like are added.
         shown: The examples that lie beside the record, if there are.
+        outcomes: Of every row, if they lie beside the record.
 
     Returns:
         What was written.
     """
     written = []
     drawn = figures(record)
+    for name in panels.real(outcomes):
+        drawn[f"outcomes-{name}"] = panels.distributions(
+            outcomes, name, record.matrix(), _title(record)
+        )
     if shown:
         drawn["examples"] = examples(shown, _title(record))
     for name, figure in drawn.items():
@@ -55,12 +66,15 @@ def write_plots(
 
 
 def figures(record: Record) -> dict[str, Figure]:
-    """`matrix` and `stream`; `ranks` where the strategy logged them."""
+    """`matrix` and `stream`; `measures` where there are more numbers; `ranks`."""
     scores, found, title = record.matrix(), Headlines.of(record), _title(record)
     made = {
         "matrix": matrix(scores, found, title),
         "stream": stream(scores, found, title),
     }
+    more = panels.common(scores, [metric.name for metric in found.metrics])
+    if more:
+        made["measures"] = panels.measures(scores, more, _stages(scores), title)
     if ranks_of(record):
         made["ranks"] = ranks(record)
     return made

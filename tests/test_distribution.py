@@ -115,6 +115,8 @@ def test_the_wheel_holds_what_a_cell_needs(wheel):
         "clbench/pocket/weights/vit.json",
         "clbench/pocket/weights/clip/model.safetensors",
         "clbench/pocket/weights/clip/tokenizer.json",
+        "clbench/pocket/weights/lm/model.safetensors",
+        "clbench/pocket/weights/lm/tokenizer.json",
         "clbench/scenarios/clip/protocols/mtil.json",
         "clbench/metrics/conformance.json",
         "clbench/py.typed",

@@ -9,8 +9,14 @@ import timm
 import torch
 from torch import nn
 from torch.testing import assert_close
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
+from clbench.models.lm import plain
 from clbench.models.roles import layers
 
 
@@ -116,3 +122,49 @@ def test_paths_begin_with_the_prefix():
 @pytest.mark.parametrize("model", [nn.Linear(3, 3), nn.Conv2d(3, 3, 1)])
 def test_maps_without_a_place_in_a_block_have_no_role(model):
     assert list(layers(nn.Sequential(model))) == []
+
+
+# --- causal language models ---
+
+NARROW = {"vocab_size": 11, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def causal(kind: str, **sizes) -> nn.Module:
+    config = AutoConfig.for_model(kind, **sizes)
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config)
+
+
+def test_llama_has_two_maps_that_widen_and_one_that_narrows():
+    sizes = {"hidden_size": 8, "intermediate_size": 12, **NARROW}
+    model = causal("llama", num_key_value_heads=1, **sizes)
+    assert counts(model) == {"q": 2, "k": 2, "v": 2, "out": 2, "fc1": 4, "fc2": 2}
+    first = {x.path.rpartition(".")[2]: x.role for x in layers(model)}
+    assert first["gate_proj"] == first["up_proj"] == "fc1"
+    assert first["down_proj"] == "fc2"
+
+
+def test_gpt2_s_maps_become_linear_and_have_rows():
+    model = causal("gpt2", vocab_size=11, n_embd=8, n_layer=2, n_head=2).eval()
+    ids = torch.tensor([[1, 2, 3, 4]])
+    with torch.no_grad():
+        before = model(ids).logits
+        assert not list(layers(model))
+        plain(model)
+        assert_close(model(ids).logits, before)
+    roles = ("q", "k", "v", "out", "fc1", "fc2")
+    assert counts(model) == dict.fromkeys(roles, 2)
+    rows = {x.role: x.rows for x in layers(model) if x.path.endswith("c_attn")}
+    assert rows == {"q": (0, 8), "k": (8, 16), "v": (16, 24)}
+    with torch.no_grad():
+        attention = model.transformer.h[0].attn
+        attention.c_attn.bias.zero_()
+        attention.c_proj.bias.zero_()
+        attention.c_attn.weight[slice(*rows["v"])] = 0
+        x = torch.randn(1, 4, 8)
+        assert_close(attention(x)[0], torch.zeros_like(x))
+
+
+def test_neox_has_no_rows_of_q_k_and_v():
+    sizes = {"hidden_size": 8, "intermediate_size": 12, **NARROW}
+    assert counts(causal("gpt_neox", **sizes)) == {"out": 2, "fc1": 2, "fc2": 2}

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from clbench import plot
+from clbench import panels, plot
 from clbench.record import read, write
 
 
@@ -69,7 +69,7 @@ def test_pictures_through_the_command_line(tmp_path, codyra):
     names = sorted(p.name for p in (tmp_path / "pictures").iterdir())
     assert names == [
         f"codyra--1.{kind}.{form}"
-        for kind in ("matrix", "ranks", "stream")
+        for kind in ("matrix", "measures", "ranks", "stream")
         for form in ("png", "svg")
     ]
     for name in names:
@@ -88,3 +88,41 @@ def test_a_record_without_rows_is_bad_input(tmp_path, make_record):
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert "nothing to draw, the cell is unsupported" in done.stderr
+
+
+def test_every_further_number_has_a_panel(make_record):
+    record = make_record()
+    figure = plot.figures(record)["measures"]
+    (axes,) = figure.axes
+    assert axes.get_title() == "holdout"
+    lines = [line for line in axes.get_lines() if len(line.get_xdata()) == 2]
+    assert len(lines) == len(record.matrix().tasks)
+    np.testing.assert_allclose(lines[0].get_ydata(), [0.25, 0.5])
+
+
+def test_outcomes_are_drawn_before_and_after(tmp_path, make_record):
+    record = make_record()
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            task: {
+                "margin": rng.normal(shift, 1, 50).astype(np.float16),
+                "label": np.zeros(50, dtype=np.uint8),
+            }
+            for task in record.matrix().tasks
+        }
+        for shift in (0, 2)
+    ]
+    assert panels.real(rows) == ["margin"]
+    figure = panels.distributions(rows, "margin", record.matrix(), "title")
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == list(record.matrix().tasks)
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    means = [float(row["photo"]["margin"].astype(float).mean()) for row in rows]
+    assert labels == [
+        f"{stage} (mean {mean:.3g})"
+        for stage, mean in zip(("before", "at the end"), means, strict=True)
+    ]
+    drawn = plot.write_plots(record, tmp_path / "cell", None, rows)
+    assert tmp_path / "cell.outcomes-margin.png" in drawn
+    assert panels.real([]) == []

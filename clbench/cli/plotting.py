@@ -23,13 +23,15 @@ def draw(paths: Sequence[Path], out: Path | None) -> None:
                 f"{path}: nothing to draw, the cell is {entry.status} and was never "
                 f"evaluated"
             )
-    from clbench.outcomes import read_pictures
+    from clbench import outcomes
     from clbench.plot import write_plots  # with matplotlib: slow to import
 
     for path, entry in found:
         beside = record.pictures_path(path)
-        shown = read_pictures(beside) if beside.is_file() else None
+        shown = outcomes.read_pictures(beside) if beside.is_file() else None
+        each = record.outcomes_path(path)
+        known = outcomes.read(each) if each.is_file() else []
         folder = path.parent if out is None else out
         folder.mkdir(parents=True, exist_ok=True)
-        for picture in write_plots(entry, folder / path.stem, shown):
+        for picture in write_plots(entry, folder / path.stem, shown, known):
             sys.stdout.write(f"{picture}\n")

@@ -3,8 +3,7 @@
 Known are timm's attention (fused `qkv`) and MLP, transformers' attention (separate
 projections, GPT-2's fused one) and MLPs, gated ones too, torch's own
 `nn.MultiheadAttention` (packed) and feed-forward, and the patch merging of Swin.
-Nothing
-depends on the name of an architecture.
+Nothing depends on the name of an architecture.
 """
 
 from __future__ import annotations

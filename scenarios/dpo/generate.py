@@ -33,10 +33,9 @@ class Gumbel:
 
     def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
         """Scores (R, V) of the next tokens with noise added."""
-        drawn = torch.rand(scores.shape, generator=self._generator)
-        tiny = torch.finfo(drawn.dtype).tiny
-        noise = -torch.log(-torch.log(drawn.clamp_min(tiny)).clamp_min(tiny))
-        return scores + noise.to(scores)
+        # Minus the logarithm of an exponential variable is a Gumbel variable.
+        drawn = torch.empty(scores.shape).exponential_(generator=self._generator)
+        return scores - drawn.log().to(scores)
 
 
 @torch.no_grad()

@@ -24,6 +24,10 @@ SPEAKERS = {"user": "\n\nHuman: ", "assistant": "\n\nAssistant: ", "system": "\n
 """How a turn begins where a tokenizer has no chat template: as Anthropic's do."""
 
 
+DONE = ("prompts cut", "responses cut", "pairs equal as tokens")
+"""What tokenizing may do to a pair."""
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Pairs as numbers of tokens.
@@ -132,7 +136,7 @@ class Tokenized:
 
     def __init__(self, lm: CausalLm, length: int) -> None:
         self._lm, self._length = lm, length
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter(dict.fromkeys(DONE, 0))
 
     def __call__(self, pairs: Sequence[Pair], name: str) -> tuple[Tokens, list[Pair]]:
         """Tokens of `pairs`, and those that they are of.

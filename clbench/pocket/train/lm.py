@@ -1,69 +1,34 @@
-"""Pre-trains the pocket LM on prompts and answers of all manners, none preferred."""
+"""Pre-trains the pocket LM on prompts and answers of all manners."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from clbench.pocket import reading, weights
 from clbench.pocket.models import lm
-from clbench.pocket.scene import generator
-from clbench.pocket.texts import (
-    FACTS,
-    FORMS,
-    LOOKS,
-    TOOLS,
-    VALUES,
-    Prompt,
-    another,
-    described,
-    draw,
-    helpable,
-    helped,
-    mannered,
-    refused,
-    some,
-    stated,
-)
+from clbench.pocket.texts import FACTS
 from clbench.pocket.train.corpus import CHUNK
 from clbench.pocket.train.schedule import half_cosine
+from clbench.pocket.train.texts import Text, chunk, corpus, digest, encode
 
 VERSION = 1
 """Version of this script: raised whenever it would train other weights."""
 
-ASKS = (LOOKS, FACTS, tuple(TOOLS))
-"""What is asked, each sort with one probability."""
-
-SORTS = (0.4, 0.35, 0.25)
-
-MENTIONED = ((0, 1), (3, 4), (0, 4))
-"""Fewest and most facts of each group in short, long and other descriptions."""
-
-RIGHT = 0.7
-"""Probability that an answer to a question for a fact is true."""
-
-SLIP = 0.1
-"""Probability that a description says something wrong of its first group."""
-
-MANNERS: dict[Any, float] = {None: 0.5, "polite": 0.25, "rude": 0.25}
-"""Probability of each manner."""
+PROMPT = 0.1
+"""Weight of a prompt's tokens in the loss, where an answer's have 1: scenes are drawn
+at random, so that little can be learned of them."""
 
 MOST_NEW = 48
 """Tokens that an answer may have when generated; the longest one has fewer."""
-
-
-Tokens = NDArray[np.int64]
-"""Numbers of tokens, or how many there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,93 +49,13 @@ class Settings:
 
     chunks: int = 150
     held: int = 1
-    steps: int = 3000
-    batch: int = 64
-    lr: float = 3e-3
-    warmup: int = 200
+    steps: int = 6000
+    batch: int = 32
+    lr: float = 2e-3
+    warmup: int = 300
     decay: float = 0.05
     seed: int = 0
     threads: int = 1
-
-
-@dataclass(frozen=True)
-class Text:
-    """A prompt and one answer."""
-
-    prompt: str
-    answer: str
-
-
-def chunk(number: int) -> list[Text]:
-    """`CHUNK` texts about scenes that neither learners nor judges of `dpo` see."""
-    rng = generator("lm corpus", VERSION, number)
-    return [_text(rng) for _ in range(CHUNK)]
-
-
-def digest(texts: list[Text]) -> str:
-    """SHA-256 of texts."""
-    lines = "\n".join(f"{text.prompt}\t{text.answer}" for text in texts)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _text(rng: np.random.Generator) -> Text:
-    scene = draw("corpus", rng)
-    asks = ASKS[rng.choice(len(ASKS), p=SORTS)]
-    prompt = Prompt(scene, str(rng.choice(asks)))
-    if asks is LOOKS:
-        answer = _description(prompt, rng)
-    elif asks is FACTS:
-        prompt = replace(prompt, about=int(rng.integers(2)))
-        right = getattr(prompt.group, prompt.ask)
-        value = right if rng.random() < RIGHT else another(prompt, rng)
-        answer = stated(prompt, value, int(rng.integers(FORMS)))
-    else:
-        prompt = replace(prompt, about=helpable(scene, rng))
-        reply = helped if rng.random() < 0.5 else refused
-        answer = reply(prompt, int(rng.integers(FORMS)))
-    manner = list(MANNERS)[rng.choice(len(MANNERS), p=list(MANNERS.values()))]
-    if manner is not None:
-        answer = mannered(answer, manner, rng)
-    return Text(prompt.text, answer)
-
-
-def _description(prompt: Prompt, rng: np.random.Generator) -> str:
-    """Of any length, and now and then wrong in one fact."""
-    first, second = prompt.scene
-    if rng.random() < SLIP:
-        fact = str(rng.choice(FACTS))
-        first = replace(first, **{fact: int(rng.integers(len(VALUES[fact])))})
-    bounds = MENTIONED[rng.integers(len(MENTIONED))]
-    mentioned = some(rng, *bounds), some(rng, *bounds)
-    return described((first, second), mentioned, whole=bool(rng.random() < 0.5))
-
-
-def encode(tokens: Any, texts: list[Text]) -> tuple[Tokens, Tokens]:
-    """Texts as tokens.
-
-    Returns:
-        (N, L) tokens from `<bos>` to `<eos>`, padded on the right, and (N,) how many
-        of them are the prompt's.
-    """
-    prompts = tokens([text.prompt for text in texts])["input_ids"]
-    answers = tokens([text.answer for text in texts], add_special_tokens=False)
-    ends = [*answers["input_ids"]]
-    rows = [p + a + [tokens.eos_token_id] for p, a in zip(prompts, ends, strict=True)]
-    table = np.full((len(rows), max(map(len, rows))), tokens.pad_token_id)
-    for number, row in enumerate(rows):
-        table[number, : len(row)] = row
-    return table, np.array([len(prompt) for prompt in prompts])
-
-
-def corpus(tokens: Any, chunks: int) -> Tokens:
-    """(N, L) tokens of the chunks from 0, with a progress bar."""
-    numbers = tqdm(range(chunks), desc="write", unit="k texts", leave=False)
-    tables = [encode(tokens, chunk(number))[0] for number in numbers]
-    width = max(table.shape[1] for table in tables)
-    corpus = np.full((CHUNK * chunks, width), tokens.pad_token_id)
-    for number, table in enumerate(tables):
-        corpus[CHUNK * number : CHUNK * (number + 1), : table.shape[1]] = table
-    return corpus
 
 
 def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
@@ -182,21 +67,28 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     start = time.perf_counter()
     torch.set_num_threads(settings.threads)
     tokens = lm.tokenizer()
-    table = corpus(tokens, settings.chunks)
+    table, begins = corpus(tokens, settings.chunks)
     held = [t for n in range(settings.held) for t in chunk(settings.chunks + n)]
     torch.manual_seed(settings.seed)
     model = lm.build()
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
+        model.parameters(),
+        lr=settings.lr,
+        betas=(0.9, 0.98),
+        weight_decay=settings.decay,
+        fused=True,
     )
     schedule = half_cosine(optimizer, settings.warmup, settings.steps)
     rng = np.random.default_rng(settings.seed)
     log: list[dict[str, float]] = []
     bar = tqdm(range(settings.steps), desc="train lm", unit="step")
     for step in bar:
-        rows = table[rng.integers(len(table), size=settings.batch)]
-        lost, kept = surprise(model, torch.from_numpy(rows), tokens.pad_token_id)
-        loss = lost.sum() / kept.sum()
+        rows = rng.integers(len(table), size=settings.batch)
+        texts = torch.from_numpy(table[rows])
+        lost, kept = surprise(model, texts, tokens.pad_token_id)
+        answers = answered(kept, torch.from_numpy(begins[rows]))
+        weight = PROMPT * kept + (1 - PROMPT) * answers
+        loss = (weight * lost).sum() / weight.sum()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -249,6 +141,11 @@ def surprise(model: Any, rows: Tensor, pad: int) -> tuple[Tensor, Tensor]:
     return lost, rows[:, 1:] != pad
 
 
+def answered(kept: Tensor, begins: Tensor) -> Tensor:
+    """What of `kept` (B, L - 1), of which the first token is left out, is an answer."""
+    return kept & (torch.arange(kept.shape[1]) >= begins[:, None] - 1)
+
+
 @torch.no_grad()
 def examine(model: Any, tokens: Any, held: list[Text]) -> dict[str, float]:
     """How well held-out texts are predicted, and prompts answered.
@@ -263,7 +160,7 @@ def examine(model: Any, tokens: Any, held: list[Text]) -> dict[str, float]:
     model.eval()
     table, begins = (torch.from_numpy(part) for part in encode(tokens, held))
     lost, kept = surprise(model, table, tokens.pad_token_id)
-    answers = kept & (torch.arange(lost.shape[1]) >= begins[:, None] - 1)
+    answers = answered(kept, begins)
     prompts = list(dict.fromkeys(text.prompt for text in held))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -293,7 +190,7 @@ def answer(model: Any, tokens: Any, prompts: list[str], *, sample: bool) -> list
         attention_mask=given["attention_mask"],
         max_new_tokens=MOST_NEW,
         do_sample=sample,
-        top_k=0,
+        **({"top_k": 0} if sample else {}),
     )
     new = written[:, given["input_ids"].shape[1] :]
     texts: list[str] = tokens.batch_decode(new, skip_special_tokens=True)
