@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -63,6 +63,7 @@ class Session(Run):
         groups: The optimizer and its schedules; None where nothing is trained.
         step_flops: Floating-point operations of one step, forward and backward, in
             matrix products, convolutions and attention; 0 until one was done.
+        held_out: Examples of this experience that its steps leave out.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Session(Run):
         self.total_step = 0
         self.step_flops = 0
         self.groups: Groups | None = None
+        self.held_out: set[int] = set()
         self._log = log
 
     def begin(self, experience: Experience) -> None:
@@ -87,6 +89,7 @@ class Session(Run):
         self.step = 0
         self.steps = experience.steps
         self.groups = None
+        self.held_out.clear()
 
     def optimize(self, groups: Sequence[Group]) -> None:
         """Make the optimizer of this experience; none where nothing is trained."""
@@ -103,6 +106,14 @@ class Session(Run):
         if self.groups is None:
             raise ValueError("there is no optimizer yet: give the group in `groups`")
         self.groups.add(group, self.step)
+
+    def hold_out(self, rows: Collection[int]) -> None:
+        self.held_out.update(rows)
+        if len(self.held_out) >= len(self.experience.train):
+            raise ValueError(
+                f"all {len(self.experience.train)} examples of experience "
+                f"'{self.experience.name}' would be held out"
+            )
 
     def log(self, name: str, value: float) -> None:
         self._log(name, self.total_step, value)
@@ -165,7 +176,8 @@ class Loop(SupervisedTemplate):  # type: ignore[misc]
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Whole batches of the scenario's own choice of indices."""
         experience = self.experience.content
-        self.dataloader = loader(experience, self.run.problem.seed)
+        seed = self.run.problem.seed
+        self.dataloader = loader(experience, seed, self.run.held_out)
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Scenario and strategy prepare themselves; then it is said what is trained."""
@@ -274,29 +286,44 @@ class Hooks(SupervisedPlugin):  # type: ignore[misc]
         self._examples = 0
 
 
-def loader(experience: Experience, seed: int) -> DataLoader[Any]:
+def loader(
+    experience: Experience, seed: int, held_out: Collection[int] = ()
+) -> DataLoader[Any]:
     """Minibatches of `experience`, each a mapping of tensors on the CPU.
 
     Args:
         experience: Whose data; it chooses the indices of its `steps` batches.
         seed: The cell's seed.
+        held_out: Examples that the next one takes the place of; read when the first
+            minibatch is asked for.
     """
     order = derive(seed, "batches", experience.index)
     return DataLoader(
         experience.train,  # type: ignore[arg-type]
-        batch_sampler=_Batches(experience.train, order, experience.steps),
+        batch_sampler=_Batches(experience.train, order, experience.steps, held_out),
         collate_fn=_as_is,
     )
 
 
 class _Batches:
-    """The indices of each minibatch; a function of the seed alone."""
+    """The indices of each minibatch; a function of the seed and what is held out."""
 
-    def __init__(self, data: Data, seed: int, steps: int) -> None:
+    def __init__(
+        self, data: Data, seed: int, steps: int, held_out: Collection[int]
+    ) -> None:
         self._data, self._seed, self._steps = data, seed, steps
+        self._held_out = held_out
 
     def __iter__(self) -> Any:
-        return iter(self._data.batches(self._seed, self._steps))
+        batches = self._data.batches(self._seed, self._steps)
+        if not self._held_out:
+            return iter(batches)
+        return ([self._instead(row) for row in batch] for batch in batches)
+
+    def _instead(self, row: int) -> int:
+        while row in self._held_out:
+            row = (row + 1) % len(self._data)
+        return row
 
     def __len__(self) -> int:
         return self._steps

@@ -106,6 +106,7 @@ class Blobs(Scenario):
     """
 
     version = 3
+    per_example = True
     main = Metric(name="final", title="Accuracy", definition="Mean of the last row.")
     metrics = (main,)
 

@@ -227,6 +227,11 @@ def test_checks_of_a_scenario_find_what_they_are_for(blobs):
     def constant(self, output, batch):
         return torch.zeros((), requires_grad=True)
 
+    def coupled(self):
+        model = blobs.model(self)
+        model.stem.register_forward_hook(lambda module, given, out: out - out.mean(0))
+        return model
+
     def frozen_output(self):
         return blobs.model(self).requires_grad_(False)
 
@@ -239,6 +244,7 @@ def test_checks_of_a_scenario_find_what_they_are_for(blobs):
         "loss_merit_and_distance_have_their_shapes": {"merit": wrong_merit},
         "layers_exist": {"adaptable": lambda self, model: iter(())},
         "outputs_hold_tensors": {"model": frozen_output},
+        "examples_stand_alone": {"model": coupled},
         "losses_add_up": {"losses": lambda self, *given: {"a": 2 * self.loss(*given)}},
     }
     for name, methods in broken.items():

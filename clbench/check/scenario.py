@@ -108,6 +108,28 @@ def distance_is_a_distance(scenario: type[Scenario]) -> None:
     )
 
 
+def examples_stand_alone(scenario: type[Scenario]) -> None:
+    """Where `per_example` says so, more examples do not change what others get."""
+    toy = scenario.toy()
+    if not toy.per_example:
+        return
+    model, batch = toy.model().eval(), first_batch(toy)
+    # The first example once more for each: nothing that could need more room.
+    joined = {n: torch.cat([v, v[:1].expand_as(v)]) for n, v in batch.items()}
+    with torch.no_grad():
+        for whole, alone in zip(
+            tensors(model(joined)), tensors(model(batch)), strict=True
+        ):
+            size = (2 * len(alone), *alone.shape[1:])
+            expect(
+                whole.shape == size,
+                f"`per_example`, but an output of twice the examples has shape "
+                f"{tuple(whole.shape)}, not {size}",
+            )
+            gap = float((whole[: len(alone)].float() - alone.float()).abs().max())
+            expect(gap <= 1e-4, f"`per_example`, but other examples move it by {gap}")
+
+
 def losses_add_up(scenario: type[Scenario]) -> None:
     """The losses of a batch's tasks add up to its loss; several where it says so."""
     toy = scenario.toy()
@@ -242,6 +264,7 @@ SCENARIO_CHECKS: tuple[Check, ...] = (
     batches_depend_on_the_seed_alone,
     outputs_hold_tensors,
     loss_merit_and_distance_have_their_shapes,
+    examples_stand_alone,
     losses_add_up,
     distance_is_a_distance,
     layers_exist,

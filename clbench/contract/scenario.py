@@ -92,11 +92,16 @@ class Problem(ABC):
         budget: What every strategy may use.
         recipe: The scenario's default optimizer settings.
         seed: The cell's seed; what a strategy draws before its run comes from it.
+        per_example: Whether every tensor of a batch and of the model's output has an
+            entry for each example along its first axis, and an example's entries depend
+            on no other: a batch may be joined to itself, and the output parted again.
+            Normalisation over the batch is left aside; the model's modules show it.
     """
 
     budget: Budget
     recipe: Recipe
     seed: int = 0
+    per_example: bool = False
 
     @property
     @abstractmethod

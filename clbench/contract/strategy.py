@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -50,6 +50,18 @@ class Run(ABC):
 
         Raises:
             ValueError: A parameter is already in the optimizer.
+        """
+
+    @abstractmethod
+    def hold_out(self, rows: Collection[int]) -> None:
+        """Leave examples of this experience out of its steps.
+
+        Called in `before_experience`, with positions in `experience.train`. Wherever
+        one of them would be in a minibatch, the next example that is not held out takes
+        its place, so that batches keep their size.
+
+        Raises:
+            ValueError: Nothing would be left to learn from.
         """
 
     @abstractmethod

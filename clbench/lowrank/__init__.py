@@ -5,20 +5,31 @@ rank, and get back the layers whose factors they regularise, grow or merge.
 """
 
 from clbench.lowrank.attention import LowRankAttention
+from clbench.lowrank.combine import Pair, combine, compress
 from clbench.lowrank.inject import disabled, freeze, inject
 from clbench.lowrank.layer import Adapter, LowRank
 from clbench.lowrank.product import product
+from clbench.lowrank.several import Several, SeveralAttention, Turn
 from clbench.lowrank.spectrum import effective_rank, norm, singular_values
+from clbench.lowrank.together import Together, separable
 
 __all__ = [
     "Adapter",
     "LowRank",
     "LowRankAttention",
+    "Pair",
+    "Several",
+    "SeveralAttention",
+    "Together",
+    "Turn",
+    "combine",
+    "compress",
     "disabled",
     "effective_rank",
     "freeze",
     "inject",
     "norm",
     "product",
+    "separable",
     "singular_values",
 ]

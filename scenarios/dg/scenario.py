@@ -136,6 +136,7 @@ class DomainGeneralization(Scenario):
     )
     folds = "target"
     incidental = ("root", "cache")
+    per_example = True
 
     def __init__(
         self,

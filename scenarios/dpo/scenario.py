@@ -91,6 +91,7 @@ class CrossDomainPreferences(Scenario):
     replicates = ("order_seed",)
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root", "cache")
+    per_example = True
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ class DenseMultiTask(Scenario):
     reference: ClassVar[Literal["own", "all"]] = "all"
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("single",)}
     incidental = ("root", "cache")
+    per_example = True
 
     def __init__(
         self,
