@@ -1,4 +1,4 @@
-"""What a step of OFS-DPO costs beside two separate steps of DPO, and what a cache saves.
+"""What OFS-DPO costs beside two steps of DPO, and what a cached reference saves.
 
 Three steps that alternate within one process, on the same batches of real training
 data, from reading them to the optimizer; medians are compared:
@@ -46,7 +46,7 @@ STORIES = {
     "max_position_embeddings": 512,
     "tie_word_embeddings": True,
 }
-"""Sizes of a language model of 260 thousand parameters, for the words of the pocket's."""
+"""Sizes of a model of about 260 thousand parameters, for the pocket LM's words."""
 
 
 def scenario_with(backbone: str, pairs: int) -> Scenario:
