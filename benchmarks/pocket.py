@@ -232,7 +232,68 @@ MTL = View(
     ),
 )
 
-VIEWS = {view.scenario: view for view in (DG, CLIP, MTL)}
+# --- dpo ---
+
+CONFLICT = ("brief", "detailed")
+"""Domains that prefer the opposite; the first and the last of the stream."""
+
+
+def accuracies(line: Line, domain: str, row: int) -> list[float]:
+    """Preference accuracy of one domain in row `row`, in percent, seed by seed."""
+    return [100 * entry.rows[row].scores[domain]["accuracy"] for entry in records(line)]
+
+
+def lowest_learned(lines: Lines) -> list[float]:
+    """Least accuracy of a domain when it has just been learned, for each seed."""
+    line = lines["finetune"]
+    return [
+        min(values)
+        for values in zip(
+            *(
+                accuracies(line, domain, entry)
+                for domain, entry in line.first.learned.items()
+            ),
+            strict=True,
+        )
+    ]
+
+
+def conflict_lost(lines: Lines) -> list[float]:
+    """Points that the first domain loses from when it was learned to the end."""
+    line = lines["finetune"]
+    return less(accuracies(line, CONFLICT[0], 1), accuracies(line, CONFLICT[0], -1))
+
+
+def conflict_joint(lines: Lines) -> list[float]:
+    """Lower accuracy of both domains in conflict where all are learned at once."""
+    line = lines["finetune arrival=joint"]
+    both = (accuracies(line, domain, -1) for domain in CONFLICT)
+    return [min(pair) for pair in zip(*both, strict=True)]
+
+
+DPO = View(
+    "dpo",
+    ["strategy=finetune", "strategy=finetune scenario.arrival=joint"],
+    (
+        Property(
+            "sequential DPO in the domain just learned, the lowest of all, %",
+            lowest_learned,
+            least=90,
+        ),
+        Property(
+            "sequential DPO, points that `brief` loses by the end of `detailed`",
+            conflict_lost,
+            least=10,
+        ),
+        Property(
+            "joint DPO in `brief` and `detailed`, the lower of both, %",
+            conflict_joint,
+            least=90,
+        ),
+    ),
+)
+
+VIEWS = {view.scenario: view for view in (DG, CLIP, MTL, DPO)}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
