@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What a step of OFS-DPO costs beside two steps of DPO, and what a cache saves.
-=======
 """What OFS-DPO costs beside two steps of DPO, and what a cached reference saves.
->>>>>>> 9e3cc0bb5e72bb7938316c93bcf8c29541ed309c
 
 Three steps that alternate within one process, on the same batches of real training
 data, from reading them to the optimizer; medians are compared:
@@ -50,11 +46,7 @@ STORIES = {
     "max_position_embeddings": 512,
     "tie_word_embeddings": True,
 }
-<<<<<<< HEAD
-"""Sizes of a model of 260 thousand parameters, for the words of the pocket's."""
-=======
 """Sizes of a model of about 260 thousand parameters, for the pocket LM's words."""
->>>>>>> 9e3cc0bb5e72bb7938316c93bcf8c29541ed309c
 
 
 def scenario_with(backbone: str, pairs: int) -> Scenario:
