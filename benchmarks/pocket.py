@@ -172,7 +172,7 @@ CLIP = View(
 
 # --- mtl ---
 
-LEARNED = 0.2
+LEARNED = 0.1
 """Part of the way from its score before training to a perfect one that counts."""
 
 PERFECT = {"semseg": 1.0, "human_parts": 1.0, "sal": 1.0, "normals": 0.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 
@@ -302,3 +303,17 @@ def test_a_cell_keeps_pictures_that_are_drawn(tmp_path):
     clbench("plot", str(path))
     drawn = path.with_name(f"{path.stem}.examples.png")
     assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_seeds_are_summed_up_without_a_bound(tmp_path):
+    words = ["strategy=linear", "scenario=mtl", "scenario.tasks=[sal]"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "clbench", "run", *words, "scenario.steps=1"]
+        + ["seed=0,1", "out=runs"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "needs another record beside it" in done.stdout
+    assert re.search(r"linear.* - +2 ", done.stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from math import nan
+from math import isnan, nan
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ def _table(name: str, done: Done) -> Table:
         )
     unit = ", %" if scenario.main.percent else ""
     title = f"{name}: {scenario.main.title}{unit}"
+    if scenario.main in scenario.compared:
+        title += ", which needs another record beside it: see `clbench board`"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("strategy", overflow="fold", min_width=20)
     for column in [*folds, "mean", "seeds", "seconds"]:
@@ -104,9 +106,10 @@ def _mean(values: Sequence[float], metric: Metric) -> str:
 
 def _spread(values: Sequence[float], metric: Metric) -> str:
     """The mean, and half its 95 % interval where there are several."""
-    half = half_width(values)
+    known = [value for value in values if not isnan(value)]
+    half = half_width(known)
     several = "" if half is None else f" ± {number(half, metric)}"
-    return _mean(values, metric) + several
+    return _mean(known, metric) + several
 
 
 def _reasons(done: Done) -> list[str]:
