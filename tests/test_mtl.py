@@ -307,9 +307,9 @@ def test_a_cell_keeps_pictures_that_are_drawn(tmp_path):
 
 def test_several_seeds_are_summed_up_without_a_bound(tmp_path):
     words = ["strategy=linear", "scenario=mtl", "scenario.tasks=[sal]"]
+    words += ["scenario.steps=1", "seed=0,1", "out=runs"]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", "run", *words, "scenario.steps=1"]
-        + ["seed=0,1", "out=runs"],
+        [sys.executable, "-P", "-m", "clbench", "run", *words],
         capture_output=True,
         text=True,
         cwd=tmp_path,
