@@ -32,6 +32,7 @@ ALLOWED = {
         "clbench.board",
         "clbench.contract",
         "clbench.grammar",
+        "clbench.metrics.interval",
         "clbench.record",
         "clbench.registry",
         "clbench.report",
