@@ -15,14 +15,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clbench import registry
+from clbench import growth, registry
 from clbench.contract import InputError, Metric, Scenario
 from clbench.matrix import Matrix
 from clbench.outcomes import Pictures
 from clbench.record import Record
 
 RANK = "rank/"
-"""Beginning of the names under which strategies log what rank they gave a map."""
+"""Beginning of the names under which strategies log what rank they gave a map.
+
+Once an experience, as it ends; how a rank moves meanwhile is logged as `growth.GROWTH`.
+"""
 
 FORMATS = ("png", "svg")
 
@@ -55,7 +58,7 @@ def write_plots(
 
 
 def figures(record: Record) -> dict[str, Figure]:
-    """`matrix` and `stream`; `ranks` where the strategy logged them."""
+    """`matrix` and `stream`; `ranks` and `growth` where the strategy logged them."""
     scores, found, title = record.matrix(), Headlines.of(record), _title(record)
     made = {
         "matrix": matrix(scores, found, title),
@@ -63,6 +66,9 @@ def figures(record: Record) -> dict[str, Figure]:
     }
     if ranks_of(record):
         made["ranks"] = ranks(record)
+    if (moves := growth.Growth.of(record.log)) is not None:
+        ends = [row.step for row in record.rows if row.boundary]
+        made["growth"] = growth.growth(moves, ends, title)
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -29,7 +29,8 @@ def inject(
     groups: int = 1,
     scale: float = 1.0,
     generator: torch.Generator,
-    kind: type[LowRank] = LowRank,
+    kind: Callable[..., Adapter] = LowRank,
+    attention: Callable[..., Adapter] = LowRankAttention,
 ) -> list[Adapter]:
     """Wrap the layers of `model` whose role is wanted, and freeze all but the heads.
 
@@ -43,7 +44,8 @@ def inject(
         groups: G, adapters in parallel on each slice.
         scale: Factor of the updates.
         generator: Draws the factors.
-        kind: The layer that takes the place of an `nn.Linear`.
+        kind: Makes the layer that takes the place of an `nn.Linear`.
+        attention: Makes that of an `nn.MultiheadAttention`.
 
     Returns:
         The new layers, in the order of the model.
@@ -66,9 +68,9 @@ def inject(
     for path, layers in wanted.items():
         base = model.get_submodule(path)
         rows = [layer.rows for layer in layers if layer.rows is not None]
-        wrapper = LowRankAttention if isinstance(base, nn.MultiheadAttention) else kind
+        wrapper = attention if isinstance(base, nn.MultiheadAttention) else kind
         made[path] = wrapper(
-            base,  # type: ignore[arg-type]
+            base,
             roles=[layer.role for layer in layers],
             rows=rows or None,
             rank=rank,

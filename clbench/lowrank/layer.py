@@ -91,9 +91,15 @@ class Adapter(nn.Module):
         B = self.B.view(P, d, self.groups, self.rank).transpose(1, 2)
         return A, B
 
+    @property
+    def current(self) -> tuple[Tensor, Tensor]:
+        """(P, K, d_in) and (P, d, K): the factors that the layer computes with."""
+        return self.A, self.B
+
     def delta(self) -> Tensor:
         """(P, d, d_in) the updates, summed over the group, scaled."""
-        return self.scale * (self.B @ self.A)
+        A, B = self.current
+        return self.scale * (B @ A)
 
     def effective(self) -> Tensor:
         """(d_out, d_in) the weight that the layer computes with, differentiable."""
@@ -208,9 +214,8 @@ class LowRank(Adapter):
         """(..., d_in) -> (..., d_out)."""
         base = self.base
         if self.enabled and self._bare is None:
-            return product(
-                x, base.weight, base.bias, self.A, self.B, self.rows, self.scale
-            )
+            A, B = self.current
+            return product(x, base.weight, base.bias, A, B, self.rows, self.scale)
         if self.enabled or self._bare is None:
             y: Tensor = base(x)
             return y
