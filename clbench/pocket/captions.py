@@ -122,16 +122,15 @@ def true_of(told: Facts, known: Facts) -> NDArray[np.bool_]:
     return agree
 
 
-def _sentence(
-    medium: str,
+def phrase(
     kind: int,
-    colour: int,
-    texture: int,
-    number: int,
-    several: int,
-    place: int,
+    colour: int = UNSAID,
+    texture: int = UNSAID,
+    number: int = UNSAID,
+    several: int = 0,
+    place: int = UNSAID,
 ) -> str:
-    """One caption, such as `a photo of two red striped cars at the top.`"""
+    """Words for alike things, such as `two red striped cars at the top`."""
     noun = KINDS[kind] if kind != UNSAID else "thing"
     if several:
         noun = PLURALS[noun] if kind != UNSAID else "things"
@@ -140,12 +139,17 @@ def _sentence(
         adjectives.append(list(COLOURS)[colour])
     if texture != UNSAID:
         adjectives.append(ADJECTIVES[TEXTURES[texture]])
-    phrase = [*adjectives, noun]
+    words = [*adjectives, noun]
     if number != UNSAID:
-        phrase.insert(0, NUMBERS[number])
+        words.insert(0, NUMBERS[number])
     elif not several:
-        phrase.insert(0, "an" if phrase[0][0] in "aeiou" else "a")
+        words.insert(0, "an" if words[0][0] in "aeiou" else "a")
     if place != UNSAID:
-        phrase.append(PHRASES[list(PLACES)[place]])
+        words.append(PHRASES[list(PLACES)[place]])
+    return " ".join(words)
+
+
+def _sentence(medium: str, *said: int) -> str:
+    """One caption, such as `a photo of two red striped cars at the top.`"""
     article = "an" if medium[0] in "aeiou" else "a"
-    return f"{article} {medium} of {' '.join(phrase)}."
+    return f"{article} {medium} of {phrase(*said)}."
