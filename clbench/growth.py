@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -92,6 +91,8 @@ def growth(found: Growth, ends: Sequence[int], title: str) -> Figure:
 def _short(name: str) -> str:
     """Role, what comes before the first number in the path, and all numbers."""
     path, _, role = name.rpartition(".")
-    numbers = ".".join(re.findall(r"\d+", path))
-    beginning = re.split(r"\.?\d+", path)[0]
-    return f"{role} {beginning}.{numbers}" if numbers else f"{role} {path}"
+    parts = path.split(".")
+    numbers = [part for part in parts if part.isdigit()]
+    if not numbers:
+        return f"{role} {path}"
+    return f"{role} {'.'.join([*parts[: parts.index(numbers[0])], *numbers])}"
