@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clbench.contract import InputError
-from clbench.models.hub import reach, unusable
+from clbench.models.hub import quiet, reach, unusable
 
 Statistics = tuple[float, float, float]
 
@@ -84,7 +83,7 @@ def load_clip(name: str) -> Clip:
     try:
         kind = AutoConfig.from_pretrained(place).model_type
         if kind == "clip":
-            with _without_bars():
+            with quiet():
                 model = CLIPModel.from_pretrained(place, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(place)
             mean, std = _statistics(place)
@@ -96,20 +95,6 @@ def load_clip(name: str) -> Clip:
             f"not 'clip': images and texts are compared by both towers of a CLIP"
         )
     return Clip(model, tokenizer, mean, std)
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Within, transformers shows no progress bar: the cell has one of its own."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _check(name: str, folder: Path) -> None:

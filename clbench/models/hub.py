@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from clbench.contract import InputError
 
 PATIENCE = 10.0
@@ -45,3 +48,17 @@ def unusable(name: str, error: Exception) -> InputError:
         f"scenario.backbone={name}: its weights cannot be had ({reason[:160]}); name a "
         f"folder that holds them, or scenario.backbone=pocket, which ships with clbench"
     )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, transformers shows no progress bar: the cell has one of its own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
