@@ -9,7 +9,12 @@ import timm
 import torch
 from torch import nn
 from torch.testing import assert_close
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
 from clbench.models.roles import layers
 
@@ -116,3 +121,56 @@ def test_paths_begin_with_the_prefix():
 @pytest.mark.parametrize("model", [nn.Linear(3, 3), nn.Conv2d(3, 3, 1)])
 def test_maps_without_a_place_in_a_block_have_no_role(model):
     assert list(layers(nn.Sequential(model))) == []
+
+
+SMALL = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "vocab_size": 50,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("bert", SMALL),
+        ("roberta", SMALL),
+        ("electra", {**SMALL, "embedding_size": 16}),
+        ("deberta-v2", {**SMALL, "relative_attention": True}),
+        ("mpnet", SMALL),
+        (
+            "distilbert",
+            {
+                "dim": 16,
+                "hidden_dim": 32,
+                "n_layers": 2,
+                "n_heads": 2,
+                "vocab_size": 50,
+            },
+        ),
+    ],
+)
+def test_text_encoders_have_six_roles_in_each_block(kind, settings):
+    model = AutoModel.from_config(AutoConfig.for_model(kind, **settings))
+    assert counts(model) == dict.fromkeys(("q", "k", "v", "out", "fc1", "fc2"), 2)
+    found = list(layers(model))
+    assert len({layer.path for layer in found}) == len(found)
+    for layer in found:
+        linear = model.get_submodule(layer.path)
+        shape = {"fc1": (32, 16), "fc2": (16, 32)}.get(layer.role, (16, 16))
+        assert tuple(linear.weight.shape) == shape
+
+
+def test_the_output_of_a_bert_s_attention_is_told_from_that_of_its_block():
+    model = AutoModel.from_config(AutoConfig.for_model("bert", **SMALL))
+    first = [x for x in layers(model) if x.path.startswith("encoder.layer.0.")]
+    assert {x.role: x.path.removeprefix("encoder.layer.0.") for x in first} == {
+        "q": "attention.self.query",
+        "k": "attention.self.key",
+        "v": "attention.self.value",
+        "out": "attention.output.dense",
+        "fc1": "intermediate.dense",
+        "fc2": "output.dense",
+    }

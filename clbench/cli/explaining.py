@@ -17,6 +17,7 @@ from clbench.contract import InputError
 from clbench.metrics import conformance
 from clbench.metrics.continual import Array
 from clbench.metrics.definitions import DEFINITIONS, Definition, families
+from clbench.metrics.meanings import MEANINGS
 from clbench.registry import nearest
 
 
@@ -42,6 +43,9 @@ def explain(name: str | None, matrix: str | None) -> Iterator[RenderableType]:
     if name is None:
         yield _overview()
         return
+    if name in MEANINGS and matrix is None:
+        yield from _label_number(name)
+        return
     wanted = _wanted(name)
     given = None if matrix is None else read(matrix)
     head = wanted[0]
@@ -57,6 +61,19 @@ def explain(name: str | None, matrix: str | None) -> Iterator[RenderableType]:
     if len(wanted) > 1 or given is not None:
         yield Text()
         yield _table(wanted, given)
+
+
+def _label_number(name: str) -> Iterator[RenderableType]:
+    """A number about the predictions of one task, which no matrix is needed for."""
+    meaning = MEANINGS[name]
+    yield Text(name, style="bold")
+    for title, value in (
+        ("definition", meaning.formula),
+        ("where", "TP, FP, FN, TN count a task's test examples; label 1 is positive"),
+        ("source", meaning.source),
+        ("undefined", meaning.undefined or "never"),
+    ):
+        yield Text.assemble((f"{title:12}", "dim"), value)
 
 
 def print_conformance() -> None:
@@ -132,6 +149,7 @@ def _wanted(name: str) -> list[Definition]:
             others = [e for e in DEFINITIONS if e.family == entry.family and e != entry]
             return [entry, *others]
     known = [*(f.replace(" ", "_") for f in families()), *(e.name for e in DEFINITIONS)]
+    known += MEANINGS
     raise InputError(
         f"unknown metric '{name}'{nearest(name, known)} (all: clbench explain)"
     )
@@ -159,4 +177,5 @@ def _overview() -> Table:
     for family in families():
         names = [entry.name for entry in DEFINITIONS if entry.family == family]
         table.add_row(family, ", ".join(names))
+    table.add_row("of a task's labels", ", ".join(MEANINGS))
     return table

@@ -5,57 +5,33 @@ Predictions and labels are (N,) whole numbers from 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import ArrayLike
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What a number about predicted labels is.
-
-    Attributes:
-        formula: With TP, FP, FN, TN of label 1.
-        source: Where it comes from.
-        undefined: Why it may have no value, and what is given then.
-    """
-
-    formula: str
-    source: str
-    undefined: str = ""
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    binary_f1_score,
+    multiclass_confusion_matrix,
+)
 
 
-MEANINGS: dict[str, Meaning] = {
-    "accuracy": Meaning("(TP + TN) / N", "GLUE: SST-2, MRPC, RTE"),
-    "f1": Meaning(
-        "2 TP / (2 TP + FP + FN), of label 1",
-        "van Rijsbergen 1979; GLUE: MRPC",
-        "no positive label and none predicted: 0",
-    ),
-    "matthews": Meaning(
-        "(TP TN - FP FN) / sqrt((TP + FP)(TP + FN)(TN + FP)(TN + FN))",
-        "Matthews 1975; for more labels Gorodkin 2004; GLUE: CoLA",
-        "only one label predicted, or only one there: 0, as scikit-learn has it",
-    ),
-}
-
-
-def accuracy(prediction: ArrayLike, label: ArrayLike) -> float:
+def accuracy(prediction: Tensor, label: Tensor) -> float:
     """Part of the labels that are predicted."""
-    return float(np.mean(np.asarray(prediction) == np.asarray(label)))
+    return float((prediction == label).double().mean())
 
 
-def f1(prediction: ArrayLike, label: ArrayLike) -> float:
+def f1(prediction: Tensor, label: Tensor) -> float:
     """Harmonic mean of precision and recall of label 1; 0 where neither has a value."""
-    from sklearn.metrics import f1_score
-
-    found = f1_score(np.asarray(label), np.asarray(prediction), zero_division=0)
-    return float(found)
+    return float(binary_f1_score(prediction == 1, label == 1, zero_division=0))
 
 
-def matthews(prediction: ArrayLike, label: ArrayLike) -> float:
-    """Correlation of prediction and label; 0 where one of them is constant."""
-    from sklearn.metrics import matthews_corrcoef
+def matthews(prediction: Tensor, label: Tensor) -> float:
+    """Correlation of prediction and label; 0 where one of them is constant.
 
-    return float(matthews_corrcoef(np.asarray(label), np.asarray(prediction)))
+    With C the confusion matrix, s its sum, c its trace, t and p the sums of its rows
+    and columns: (c s - t . p) / sqrt((s^2 - p . p)(s^2 - t . t)).
+    torchmetrics' own gives 1 or -1 where both are constant.
+    """
+    count = int(torch.stack([prediction.max(), label.max()]).max()) + 1
+    C = multiclass_confusion_matrix(prediction, label, max(2, count)).double()
+    s, c, t, p = C.sum(), C.trace(), C.sum(1), C.sum(0)
+    below = ((s * s - p @ p) * (s * s - t @ t)).sqrt()
+    return float((c * s - t @ p) / below) if below > 0 else 0.0

@@ -27,9 +27,9 @@ def read(name: str, root: Path) -> Texts:
     assert columns is not None
     folder = root / columns.folder
     if not folder.is_dir():
-        there = sorted(path.name for path in root.iterdir() if path.is_dir())
-        near = get_close_matches(columns.folder, there, n=1, cutoff=0.5)
-        hint = f"; there is '{near[0]}'" if near else ""
+        there = {p.name.lower(): p.name for p in root.iterdir() if p.is_dir()}
+        near = get_close_matches(columns.folder.lower(), there, n=1, cutoff=0.5)
+        hint = f"; there is '{there[near[0]]}'" if near else ""
         raise InputError(
             f"scenario.root={root}: no folder '{columns.folder}' for the task "
             f"'{name}'{hint}"
