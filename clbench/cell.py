@@ -154,6 +154,9 @@ class _Attempt(Watch):
 
     def begun(self, run: Session) -> None:
         """Count what is trained in this experience."""
+        self._count(run)
+
+    def _count(self, run: Session) -> None:
         assert self._parameters is not None
         trained = (
             [p for entry in run.optimizer.param_groups for p in entry["params"]]
@@ -170,7 +173,8 @@ class _Attempt(Watch):
             self._reporter.advance(loss, examples // len(losses))
 
     def evaluate(self, run: Session, boundary: bool) -> None:
-        """Add a row to the matrix."""
+        """Add a row to the matrix; count again, as parameters may have entered."""
+        self._count(run)
         learned = run.experience.index + boundary
         self._row(run.model, experience=learned, boundary=boundary)
 

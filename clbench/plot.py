@@ -18,14 +18,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clbench import panels, registry
+from clbench import growth, panels, registry
 from clbench.contract import InputError, Metric, Scenario
 from clbench.matrix import Matrix
 from clbench.outcomes import Outcomes, Pictures
 from clbench.record import Record
 
 RANK = "rank/"
-"""Beginning of the names under which strategies log what rank they gave a map."""
+"""Beginning of the names under which strategies log what rank they gave a map.
+
+Once an experience, as it ends; how a rank moves meanwhile is logged as `growth.GROWTH`.
+"""
 
 FORMATS = ("png", "svg")
 
@@ -66,7 +69,11 @@ def write_plots(
 
 
 def figures(record: Record) -> dict[str, Figure]:
-    """`matrix` and `stream`; `measures` where there are more numbers; `ranks`."""
+    """`matrix` and `stream`, and what the record has more to show.
+
+    `measures` where there are more numbers; `ranks` and `growth` where the strategy
+    logged them.
+    """
     scores, found, title = record.matrix(), Headlines.of(record), _title(record)
     made = {
         "matrix": matrix(scores, found, title),
@@ -77,6 +84,9 @@ def figures(record: Record) -> dict[str, Figure]:
         made["measures"] = panels.measures(scores, more, _stages(scores), title)
     if ranks_of(record):
         made["ranks"] = ranks(record)
+    if (moves := growth.Growth.of(record.log)) is not None:
+        ends = [row.step for row in record.rows if row.boundary]
+        made["growth"] = growth.growth(moves, ends, title)
     return made
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
@@ -168,3 +169,58 @@ def test_gpt2_s_maps_become_linear_and_have_rows():
 def test_neox_has_no_rows_of_q_k_and_v():
     sizes = {"hidden_size": 8, "intermediate_size": 12, **NARROW}
     assert counts(causal("gpt_neox", **sizes)) == {"out": 2, "fc1": 2, "fc2": 2}
+
+
+# --- text encoders ---
+
+SMALL = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "vocab_size": 50,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("bert", SMALL),
+        ("roberta", SMALL),
+        ("electra", {**SMALL, "embedding_size": 16}),
+        ("deberta-v2", {**SMALL, "relative_attention": True}),
+        ("mpnet", SMALL),
+        (
+            "distilbert",
+            {
+                "dim": 16,
+                "hidden_dim": 32,
+                "n_layers": 2,
+                "n_heads": 2,
+                "vocab_size": 50,
+            },
+        ),
+    ],
+)
+def test_text_encoders_have_six_roles_in_each_block(kind, settings):
+    model = AutoModel.from_config(AutoConfig.for_model(kind, **settings))
+    assert counts(model) == dict.fromkeys(("q", "k", "v", "out", "fc1", "fc2"), 2)
+    found = list(layers(model))
+    assert len({layer.path for layer in found}) == len(found)
+    for layer in found:
+        linear = model.get_submodule(layer.path)
+        shape = {"fc1": (32, 16), "fc2": (16, 32)}.get(layer.role, (16, 16))
+        assert tuple(linear.weight.shape) == shape
+
+
+def test_the_output_of_a_bert_s_attention_is_told_from_that_of_its_block():
+    model = AutoModel.from_config(AutoConfig.for_model("bert", **SMALL))
+    first = [x for x in layers(model) if x.path.startswith("encoder.layer.0.")]
+    assert {x.role: x.path.removeprefix("encoder.layer.0.") for x in first} == {
+        "q": "attention.self.query",
+        "k": "attention.self.key",
+        "v": "attention.self.value",
+        "out": "attention.output.dense",
+        "fc1": "intermediate.dense",
+        "fc2": "output.dense",
+    }

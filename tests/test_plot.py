@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from clbench import panels, plot
+from clbench import growth, panels, plot
 from clbench.record import read, write
 
 
@@ -44,6 +44,34 @@ def test_the_stream_has_a_line_for_each_task(make_record):
     (axes,) = plot.figures(record)["stream"].axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == list(record.matrix().tasks)
+
+
+def test_growth_is_drawn_over_steps(make_record):
+    made = make_record()
+    assert "growth" not in plot.figures(made)
+    log = {
+        "growth/blocks.0.fc1.fc1": [(0, 1.0), (40, 2.0)],
+        "growth/blocks.0.attn.q.q": [(0, 1.0), (90, 3.0)],
+        "growth/blocks.1.fc1.fc1": [(0, 1.0), (40, 2.0), (90, 4.0)],
+        "loss": [(3, 0.5)],
+    }
+    found = growth.Growth.of(log)
+    assert found.steps.tolist() == [0, 40, 90]
+    assert [m.removeprefix("blocks.") for m in found.maps] == [
+        "0.fc1.fc1",
+        "1.fc1.fc1",
+        "0.attn.q.q",
+    ]
+    assert found.ranks.tolist() == [[1, 2, 2], [1, 2, 4], [1, 1, 3]]
+    assert found.total.tolist() == [3, 5, 9]
+    figure = plot.figures(made.model_copy(update={"log": log}))["growth"]
+    top, axes = figure.axes[:2]
+    (steps,) = top.patches
+    values, edges, _ = steps.get_data()
+    assert (values.tolist(), edges.tolist()) == ([3, 5, 9], [0, 40, 90, 300])
+    np.testing.assert_array_equal(axes.collections[0].get_array(), found.ranks)
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels == ["fc1 blocks.0", "fc1 blocks.1", "q blocks.0"]
 
 
 def test_ranks_are_means_over_experiences_by_tower(codyra, make_record):

@@ -17,7 +17,7 @@ from clbench.contract import InputError
 from clbench.metrics import conformance
 from clbench.metrics.continual import Array
 from clbench.metrics.definitions import DEFINITIONS, Definition, families
-from clbench.metrics.preference import MEANINGS
+from clbench.metrics.meanings import MEANINGS, WHERE
 from clbench.registry import nearest
 
 
@@ -44,7 +44,7 @@ def explain(name: str | None, matrix: str | None) -> Iterator[RenderableType]:
         yield _overview()
         return
     if name in MEANINGS:
-        yield from _of_pairs(name, matrix)
+        yield from _meaning(name, matrix)
         return
     wanted = _wanted(name)
     given = None if matrix is None else read(matrix)
@@ -63,19 +63,20 @@ def explain(name: str | None, matrix: str | None) -> Iterator[RenderableType]:
         yield _table(wanted, given)
 
 
-def _of_pairs(name: str, matrix: str | None) -> Iterator[RenderableType]:
-    """A number of held-out preference pairs, which no matrix of accuracies holds."""
+def _meaning(name: str, matrix: str | None) -> Iterator[RenderableType]:
+    """A number that no matrix of accuracies holds."""
+    meaning = MEANINGS[name]
     if matrix is not None:
         raise InputError(
-            f"{name} is computed from pairs, not from {matrix}: a record's rows and "
-            f"the outcomes beside it have it"
+            f"{name} is computed from {meaning.family}, not from {matrix}: a record's "
+            f"rows and the outcomes beside it have it"
         )
-    meaning = MEANINGS[name]
-    yield Text("preferences", style="bold")
+    yield Text(meaning.family, style="bold")
     for title, value in (
         ("definition", f"{name}: {meaning.formula}"),
-        ("where", "r(y) = beta (log pi(y|x) - log pi0(y|x)); y_w chosen, y_l rejected"),
+        ("where", WHERE[meaning.family]),
         ("source", meaning.source),
+        ("undefined", meaning.undefined or "never"),
     ):
         yield Text.assemble((f"{title:12}", "dim"), value)
 
@@ -181,5 +182,7 @@ def _overview() -> Table:
     for family in families():
         names = [entry.name for entry in DEFINITIONS if entry.family == family]
         table.add_row(family, ", ".join(names))
-    table.add_row("preferences", ", ".join(MEANINGS))
+    for about in WHERE:
+        names = [name for name, m in MEANINGS.items() if m.family == about]
+        table.add_row(about, ", ".join(names))
     return table

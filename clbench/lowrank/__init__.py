@@ -6,6 +6,7 @@ rank, and get back the layers whose factors they regularise, grow or merge.
 
 from clbench.lowrank.attention import LowRankAttention
 from clbench.lowrank.combine import Pair, combine, compress
+from clbench.lowrank.growing import Components, Growing, GrowingAttention, GrowingLinear
 from clbench.lowrank.inject import disabled, freeze, inject
 from clbench.lowrank.layer import Adapter, LowRank
 from clbench.lowrank.product import product
@@ -15,6 +16,10 @@ from clbench.lowrank.together import Together, separable
 
 __all__ = [
     "Adapter",
+    "Components",
+    "Growing",
+    "GrowingAttention",
+    "GrowingLinear",
     "LowRank",
     "LowRankAttention",
     "Pair",

@@ -6,8 +6,7 @@ and of the rejected response under policy and reference, summed over their token
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,46 +15,6 @@ Array = NDArray[np.floating]
 
 TIE = 1e-5
 """A margin this near to 0 is rounding, and no preference: it counts one half."""
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What a number about preferences is.
-
-    Attributes:
-        formula: With r = beta (log pi(y|x) - log pi0(y|x)), y_w chosen, y_l rejected.
-        source: Where it comes from.
-    """
-
-    formula: str
-    source: str
-
-
-RAFAILOV = "Rafailov et al. (DPO), NeurIPS 2023"
-
-MEANINGS: Mapping[str, Meaning] = {
-    "preference_accuracy": Meaning(
-        "mean of 1[r(y_w) > r(y_l)], ties 1/2", f"{RAFAILOV}; TRL's rewards/accuracies"
-    ),
-    "margin": Meaning("mean of m = r(y_w) - r(y_l)", f"{RAFAILOV}, equation 7"),
-    "margin_median": Meaning("median of m", "less moved by a few pairs than the mean"),
-    "margin_per_token": Meaning(
-        "mean of r(y_w) / |y_w| - r(y_l) / |y_l|",
-        "length-normalised; Meng et al. (SimPO), NeurIPS 2024, with a reference",
-    ),
-    "reward_chosen": Meaning("mean of r(y_w)", f"{RAFAILOV}; can fall as m grows"),
-    "reward_rejected": Meaning("mean of r(y_l)", RAFAILOV),
-    "kl": Meaning(
-        "mean over y ~ pi of sum_t KL(pi(.|x, y_<t) || pi0(.|x, y_<t))",
-        "each token's divergence is exact, the texts are sampled",
-    ),
-    "kl_per_token": Meaning("the same sums, divided by all tokens of the texts", "kl"),
-    "win_rate": Meaning(
-        "mean of 1[score(y) > score(y0)], ties 1/2; y, y0 greedy of pi, pi0",
-        f"{RAFAILOV}; the judge here is exact",
-    ),
-}
-"""Name -> what it is; `clbench explain` prints it."""
 
 
 def rewards(logp: Array, reference: Array, beta: float) -> Array:

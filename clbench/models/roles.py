@@ -1,8 +1,8 @@
 """The linear maps of a model and the role of each, found by structure.
 
 Known are timm's attention (fused `qkv`) and MLP, transformers' attention (separate
-projections, GPT-2's fused one) and MLPs, gated ones too, torch's own
-`nn.MultiheadAttention` (packed) and feed-forward, and the patch merging of Swin.
+projections, GPT-2's fused one, BERT's and its kin's) and MLPs, gated ones too, torch's
+own `nn.MultiheadAttention` (packed) and feed-forward, and the patch merging of Swin.
 Nothing depends on the name of an architecture.
 """
 
@@ -71,8 +71,57 @@ def _of(module: nn.Module, path: str) -> Iterator[Layer]:
         if all(isinstance(children.get(name), nn.Linear) for name in names):
             for name, role in names.items():
                 yield Layer(path=_join(path, name), role=role)
+    yield from _encoder(children, path)
     if isinstance(children.get("reduction"), nn.Linear):
         yield Layer(path=_join(path, "reduction"), role="merge")
+
+
+_TRIPLES: dict[tuple[str, str, str], str] = {
+    ("query", "key", "value"): "dense",
+    ("query_proj", "key_proj", "value_proj"): "dense",
+    ("q_lin", "k_lin", "v_lin"): "out_lin",
+    ("q", "k", "v"): "o",
+}
+"""Further names of separate projections -> the one behind the attention, beside them.
+
+BERT and its kin have that one in a module of its own; see `_encoder`.
+"""
+
+_WIDE: tuple[tuple[str, str], ...] = (("lin1", "lin2"), ("ffn", "ffn_output"))
+
+
+def _encoder(children: dict[str, nn.Module], path: str) -> Iterator[Layer]:
+    """Of BERT and its kin, whose `dense` maps lie in modules of their own."""
+
+    def linear(name: str) -> bool:
+        return isinstance(children.get(name), nn.Linear)
+
+    roles: tuple[Role, ...] = ("q", "k", "v")
+    for triple, behind in _TRIPLES.items():
+        if all(map(linear, triple)):
+            for name, role in zip(triple, roles, strict=True):
+                yield Layer(path=_join(path, name), role=role)
+            if linear(behind):
+                yield Layer(path=_join(path, behind), role="out")
+    output = dict(children.get("output", nn.Module()).named_children())
+    if isinstance(output.get("dense"), nn.Linear):
+        place = _join(path, "output.dense")
+        wide = dict(children.get("intermediate", nn.Module()).named_children())
+        if isinstance(wide.get("dense"), nn.Linear):
+            yield Layer(path=_join(path, "intermediate.dense"), role="fc1")
+            yield Layer(path=place, role="fc2")
+        elif any(map(_attends, children.values())):
+            yield Layer(path=place, role="out")
+    for first, second in _WIDE:
+        if linear(first) and linear(second):
+            yield Layer(path=_join(path, first), role="fc1")
+            yield Layer(path=_join(path, second), role="fc2")
+
+
+def _attends(module: nn.Module) -> bool:
+    """Whether `module` has separate projections of its own."""
+    names = {name for name, _ in module.named_children()}
+    return any(names.issuperset(triple) for triple in _TRIPLES)
 
 
 def _fused(path: str, width: int) -> Iterator[Layer]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from clbench.pocket import weights
-from clbench.pocket.train import clip, lm, swin, things, vit
+from clbench.pocket.train import clip, encoder, lm, swin, things, vit
 
 RECIPES: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
     "vit": (things.Settings, vit.train),
     "swin": (swin.Settings, swin.train),
     "clip": (clip.Settings, clip.train),
+    "encoder": (encoder.Settings, encoder.train),
     "lm": (lm.Settings, lm.train),
 }
 """Models by name: the settings of each and the function that trains it."""

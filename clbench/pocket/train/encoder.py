@@ -1,0 +1,238 @@
+"""Pre-trains the pocket encoder by filling in words that were masked."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from clbench.pocket import weights
+from clbench.pocket.models import encoder
+from clbench.pocket.scene import generator
+from clbench.pocket.texts import (
+    FACTS,
+    FORMS,
+    Manner,
+    Prompt,
+    described,
+    draw,
+    mannered,
+    some,
+    stated,
+    told,
+)
+from clbench.pocket.train.corpus import CHUNK
+from clbench.pocket.train.schedule import half_cosine
+from clbench.pocket.views.nlu import answer
+
+VERSION = 1
+"""Version of this script: raised whenever it would train other weights."""
+
+SORTS = (0.3, 0.35, 0.35)
+"""Of single answers, of a scene and a fact of it, of two descriptions of one scene."""
+
+MANNERS: tuple[Manner, ...] = ("polite", "rude")
+
+MASKED = (0.15, 0.3)
+"""Part of the tokens that are asked for, of a first and of a second text."""
+
+HIDDEN, RANDOM = 0.8, 0.1
+"""Of those: part that is replaced by the mask, and by any token; the rest stays."""
+
+Text = tuple[str, str | None]
+
+Tokens = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides the weights, besides the script's version.
+
+    Attributes:
+        chunks: Thousands of texts in the corpus.
+        held: Thousands of further texts that training does not see.
+        steps: Optimizer steps.
+        batch: Texts in a step.
+        lr: Largest learning rate of AdamW; a linear warm-up, then half a cosine to 0.
+        warmup: Steps of the warm-up.
+        decay: Weight decay.
+        seed: Of initialisation, order and masks.
+        threads: CPU threads; other numbers round differently.
+    """
+
+    chunks: int = 60
+    held: int = 1
+    steps: int = 3000
+    batch: int = 64
+    lr: float = 2e-3
+    warmup: int = 200
+    decay: float = 0.05
+    seed: int = 0
+    threads: int = 1
+
+
+def chunk(number: int) -> list[Text]:
+    """`CHUNK` texts and pairs about scenes that no learner and no judge sees."""
+    rng = generator("encoder corpus", VERSION, number)
+    return [_text(rng) for _ in range(CHUNK)]
+
+
+def digest(texts: list[Text]) -> str:
+    """SHA-256 of texts."""
+    lines = "\n".join(f"{first}\t{second or ''}" for first, second in texts)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _text(rng: np.random.Generator) -> Text:
+    sort = rng.choice(len(SORTS), p=SORTS)
+    if sort == 0:
+        text = answer("corpus", rng)
+        if rng.random() < 0.5:
+            text = mannered(text, MANNERS[rng.integers(2)], rng)
+        return text, None
+    scene = draw("corpus", rng)
+    if sort == 1:
+        prompt = Prompt(scene, str(rng.choice(FACTS)), int(rng.integers(2)))
+        right = getattr(prompt.group, prompt.ask)
+        return told(scene), stated(prompt, right, int(rng.integers(FORMS - 1)))
+    facts = some(rng, 1, 4), some(rng, 1, 4)
+    first = described(scene, facts, whole=bool(rng.random() < 0.5))
+    second = described(scene[::-1], facts[::-1], whole=bool(rng.random() < 0.5))
+    return first, second
+
+
+def encode(tokens: Any, texts: list[Text]) -> tuple[Tokens, Tokens]:
+    """(N, L) tokens, padded on the right, and (N, L) to which text each belongs."""
+    given = [tokens(*text) if text[1] else tokens(text[0]) for text in texts]
+    longest = max(len(row["input_ids"]) for row in given)
+    ids = np.full((len(given), longest), tokens.pad_token_id)
+    types = np.zeros_like(ids)
+    for number, row in enumerate(given):
+        ids[number, : len(row["input_ids"])] = row["input_ids"]
+        types[number, : len(row["input_ids"])] = row["token_type_ids"]
+    return ids, types
+
+
+def masked(
+    ids: Tokens, types: Tokens, tokens: Any, rng: np.random.Generator
+) -> tuple[Tokens, Tokens]:
+    """What the model sees of `ids`, and what it is asked for, -100 elsewhere.
+
+    As BERT has it: 80 % of the tokens asked for are hidden, 10 % are any other token.
+    """
+    special = np.isin(ids, tokens.all_special_ids)
+    part = np.where(types == 0, *MASKED)
+    asked = (rng.random(ids.shape) < part) & ~special
+    kind = rng.random(ids.shape)
+    anything = rng.integers(len(encoder.SPECIAL), len(tokens), size=ids.shape)
+    seen = np.where(asked & (kind < HIDDEN), tokens.mask_token_id, ids)
+    swapped = asked & (kind >= HIDDEN) & (kind < HIDDEN + RANDOM)
+    return np.where(swapped, anything, seen), np.where(asked, ids, -100)
+
+
+def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
+    """Train, write the folder `encoder` and `encoder.json` to `out`.
+
+    Returns:
+        What `examine` finds on texts that were held back.
+    """
+    start = time.perf_counter()
+    torch.set_num_threads(settings.threads)
+    tokens = encoder.tokenizer()
+    numbers = tqdm(range(settings.chunks), desc="write", unit="k texts", leave=False)
+    texts = [text for number in numbers for text in chunk(number)]
+    table, types = encode(tokens, texts)
+    held = [t for n in range(settings.held) for t in chunk(settings.chunks + n)]
+    torch.manual_seed(settings.seed)
+    model = encoder.build()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
+    )
+    schedule = half_cosine(optimizer, settings.warmup, settings.steps)
+    rng = np.random.default_rng(settings.seed)
+    log: list[dict[str, float]] = []
+    bar = tqdm(range(settings.steps), desc="train encoder", unit="step")
+    for step in bar:
+        rows = rng.integers(len(table), size=settings.batch)
+        seen, asked = masked(table[rows], types[rows], tokens, rng)
+        lost, _ = surprise(model, seen, types[rows], asked)
+        loss = lost.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % max(1, settings.steps // 20) == 0:
+            reached = examine(model, tokens, held)
+            log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
+            bar.set_postfix(
+                loss=f"{loss.item():.3f}", second=f"{reached['second']:.2f}"
+            )
+    reached = examine(model, tokens, held)
+    # The encoder alone: heads are made for each task.
+    model.bert.save_pretrained(out / "encoder")
+    tokens.save_pretrained(out / "encoder")
+    facts = {
+        "model": "transformers.BertModel",
+        "parameters": model.bert.num_parameters(),
+        "script": "clbench.pocket.train encoder",
+        "script_version": VERSION,
+        "settings": asdict(settings),
+        "corpus": {
+            "texts": len(texts),
+            "tokens": int((table != tokens.pad_token_id).sum()),
+            "first_chunk_sha256": digest(chunk(0)),
+        },
+        "torch": torch.__version__.split("+")[0],
+        "seconds": round(time.perf_counter() - start),
+        "held_out": reached,
+        "log": log,
+    }
+    weights.note("encoder", out / "encoder" / "model.safetensors", facts, out)
+    return reached
+
+
+def surprise(
+    model: Any, seen: Tokens, types: Tokens, asked: Tokens
+) -> tuple[Tensor, Tensor]:
+    """Minus the log-probability of every token asked for, and whether it was guessed.
+
+    Args:
+        model: With its masked-language-modelling head.
+        seen, types, asked: (B, L), as `encode` and `masked` give them.
+    """
+    mask = seen != 0
+    longest = int(mask.sum(axis=1).max())
+    given = [torch.from_numpy(part[:, :longest]) for part in (seen, types, mask, asked)]
+    ids, kinds, attend, target = given
+    hidden = model.bert(
+        input_ids=ids, token_type_ids=kinds, attention_mask=attend.long()
+    ).last_hidden_state
+    wanted = target >= 0
+    logits = model.cls(hidden[wanted])
+    lost = nn.functional.cross_entropy(logits, target[wanted], reduction="none")
+    return lost, logits.argmax(-1) == target[wanted]
+
+
+@torch.no_grad()
+def examine(model: Any, tokens: Any, held: list[Text]) -> dict[str, float]:
+    """Part of the masked tokens that are guessed, and of those in second texts."""
+    model.eval()
+    rng = np.random.default_rng(1)
+    ids, types = encode(tokens, held)
+    seen, asked = masked(ids, types, tokens, rng)
+    _, right = surprise(model, seen, types, asked)
+    second = torch.from_numpy(types[asked >= 0] == 1)
+    model.train()
+    return {
+        "guessed": round(right.float().mean().item(), 4),
+        "second": round(right[second].float().mean().item(), 4),
+    }

@@ -1,0 +1,79 @@
+"""The numbers that a stream of text tasks is scored by."""
+
+from __future__ import annotations
+
+from clbench.contract import Metric
+
+from .tasks import NUMBERS, Form
+
+MAIN = Metric(
+    name="last",
+    title="Last",
+    definition=(
+        "Mean over all tasks of a task's score after the last experience, as GLUE "
+        "averages: Matthews correlation of acceptability, accuracy, and of paraphrases "
+        "the mean of F1 and accuracy."
+    ),
+)
+
+TITLES = {"matthews": "Matthews", "accuracy": "accuracy", "f1": "F1"}
+
+FORMS: tuple[tuple[Form, str], ...] = tuple(
+    (form, number) for form, numbers in NUMBERS.items() for number in numbers
+)
+
+METRICS: tuple[Metric, ...] = (
+    MAIN,
+    *(
+        Metric(
+            name=f"{form}_{number}",
+            title=f"{form.capitalize()} {TITLES[number]}",
+            definition=f"{TITLES[number]} on the {form} task at the end.",
+        )
+        for form, number in FORMS
+    ),
+    Metric(
+        name="forgetting",
+        title="Forgetting",
+        definition=(
+            "Chaudhry et al. 2018: mean over old tasks of the best earlier score less "
+            "the last one; undefined when all tasks arrive at once."
+        ),
+        higher_is_better=False,
+    ),
+    Metric(
+        name="backward_transfer",
+        title="BWT",
+        definition=(
+            "Lopez-Paz and Ranzato 2017: mean over old tasks of the last score less "
+            "that when just learned."
+        ),
+    ),
+    Metric(
+        name="learned",
+        title="Learned",
+        definition="Mean score on each task when just learned: plasticity.",
+    ),
+    Metric(
+        name="calibration_error",
+        title="ECE",
+        definition=(
+            "Expected calibration error (15 bins of equal width), mean over all tasks "
+            "after the last experience."
+        ),
+        higher_is_better=False,
+    ),
+)
+
+COMPARED: tuple[Metric, ...] = (
+    Metric(
+        name="intransigence",
+        title="Intransigence",
+        definition=(
+            "Chaudhry et al. 2018: mean over tasks of the score of a model that "
+            "learned all tasks at once (the same strategy's where there is one, else "
+            "the best) less that when just learned; can be negative."
+        ),
+        higher_is_better=False,
+    ),
+)

@@ -1,0 +1,110 @@
+"""The pocket encoder: tokenizer, corpus, masks, what its script writes, its weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from clbench.models.encoder import load_encoder
+from clbench.pocket import reading, weights
+from clbench.pocket.models import encoder
+from clbench.pocket.texts import share
+from clbench.pocket.train import encoder as train
+from clbench.pocket.views import nlu
+
+TOKENS = encoder.tokenizer()
+
+
+def test_pairs_are_marked_and_unknown_words_spelled():
+    given = TOKENS("Two RED cars.", "the zebra?")
+    words = TOKENS.convert_ids_to_tokens(given["input_ids"])
+    spelled = ["z", "##e", "##b", "##r", "##a"]
+    assert words == [
+        "[CLS]", "two", "red", "cars", ".", "[SEP]", "the", *spelled, "?", "[SEP]"
+    ]  # fmt: skip
+    assert given["token_type_ids"] == [0] * 6 + [1] * (len(words) - 6)
+    assert len(set(encoder.vocabulary())) == len(encoder.vocabulary())
+
+
+def test_every_text_of_the_world_is_in_the_vocabulary():
+    texts = [text for pair in train.chunk(0) for text in pair if text]
+    texts += [
+        text
+        for name in nlu.TASKS
+        for example in nlu.examples(name, "train")
+        for text in (example.first, example.second)
+        if text
+    ]
+    ids = {i for row in TOKENS(texts)["input_ids"] for i in row}
+    words = TOKENS.convert_ids_to_tokens(sorted(ids))
+    assert TOKENS.unk_token_id not in ids
+    assert not [word for word in words if word.startswith("##")]
+
+
+def test_the_corpus_is_apart_from_the_benchmark():
+    texts = train.chunk(0)
+    assert train.digest(texts) == train.digest(train.chunk(0))
+    assert train.digest(texts) != train.digest(train.chunk(1))
+    told = 0
+    for first, second in texts:
+        if second is None:
+            continue
+        try:
+            asked = reading.prompt(f"{first} what do you see?")
+        except ValueError:
+            continue
+        told += 1
+        assert share(asked.scene) == "corpus"
+        assert not reading.claims(asked, second).false
+    assert told > 200
+
+
+def test_masks_are_bert_s():
+    texts = [train.chunk(0)[n % 1000] for n in range(4000)]
+    ids, types = train.encode(TOKENS, texts)
+    seen, asked = train.masked(ids, types, TOKENS, np.random.default_rng(0))
+    special = np.isin(ids, TOKENS.all_special_ids)
+    wanted = asked >= 0
+    assert not (wanted & special).any()
+    assert (ids[wanted] == asked[wanted]).all()
+    assert (seen[~wanted] == ids[~wanted]).all()
+    for kind, part in enumerate(train.MASKED):
+        here = ~special & (types == kind)
+        assert wanted[here].mean() == pytest.approx(part, abs=0.01)
+    hidden = seen[wanted] == TOKENS.mask_token_id
+    assert hidden.mean() == pytest.approx(0.8, abs=0.01)
+    other = (seen[wanted] != ids[wanted]) & ~hidden
+    assert other.mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_script_writes_what_is_loaded(tmp_path, monkeypatch):
+    settings = train.Settings(chunks=1, held=1, steps=2, batch=4, warmup=1)
+    threads = torch.get_num_threads()
+    hashes = []
+    for name in ("one", "two"):
+        train.train(settings, tmp_path / name)
+        hashes.append(weights.card("encoder", tmp_path / name)["sha256"])
+    torch.set_num_threads(threads)
+    assert hashes[0] == hashes[1]
+    found = load_encoder(str(tmp_path / "one" / "encoder"))
+    assert found.width == encoder.CONFIG["hidden_size"]
+    assert found.context == encoder.CONTEXT
+
+
+@pytest.fixture(scope="module")
+def card():
+    return weights.card("encoder")
+
+
+def test_the_weights_are_those_of_this_script(card):
+    assert card["script_version"] == train.VERSION
+    assert card["corpus"]["first_chunk_sha256"] == train.digest(train.chunk(0))
+    defaults = train.Settings()
+    assert card["settings"] == {
+        name: getattr(defaults, name) for name in card["settings"]
+    }
+    path = encoder.folder() / "model.safetensors"
+    assert path.stat().st_size < 3e6
+    assert card["parameters"] == load_encoder("pocket").model.num_parameters()
+    assert card["held_out"]["second"] > 0.5
