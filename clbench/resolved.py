@@ -153,8 +153,7 @@ class Cell:
             branch = tree
             for parent in parents:
                 branch = branch.setdefault(parent, {})
-            plain = to_jsonable_python(value)
-            branch[name] = write(plain) if isinstance(plain, str) else plain
+            branch[name] = _written(to_jsonable_python(value))
         tree |= {"seed": self.seed, "tuned": self.tuned}
         return yaml.safe_dump(tree, sort_keys=False)
 
@@ -189,6 +188,13 @@ FLAGS = ("force", "quiet", "json")
 
 Seed = Annotated[int, Ge(0)]
 """A whole number, at least 0."""
+
+
+def _written(plain: Any) -> Any:
+    """Plain values as a document holds them: texts as the command line takes them."""
+    if isinstance(plain, dict):
+        return {key: _written(value) for key, value in plain.items()}
+    return write(plain) if isinstance(plain, str) else plain
 
 
 def _choice(choice: PluginChoice) -> dict[str, Any]:

@@ -123,13 +123,17 @@ def run(
 @app.command("list")
 def list_(
     what: Annotated[
-        str, typer.Argument(metavar="[strategies|scenarios|all]", show_default=False)
+        str,
+        typer.Argument(
+            metavar="[strategies|scenarios|adapters|all]", show_default=False
+        ),
     ] = "all",
 ) -> None:
     """Name every strategy and scenario that is found, and where it comes from.
 
     Plugins come with clbench, from installed packages (entry points), and from the
-    folders in CLBENCH_PATH.
+    folders in CLBENCH_PATH. `clbench list adapters` tries every adapter of the PEFT
+    library on every scenario's toy; what it finds is kept in the cache.
     """
     from clbench.cli import listing
 
