@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -62,7 +63,8 @@ def fits(
     """
     path = _cache()
     known: dict[str, Any] = {}
-    if path.is_file():
+    with suppress(OSError, ValueError):
+        # Missing, or damaged: what it held is computed again.
         known = json.loads(path.read_text())
     found: dict[Pair, Fit] = {}
     fresh: dict[str, Any] = {}

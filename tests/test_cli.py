@@ -25,7 +25,17 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
     )
 
 
-COMMANDS = ("run", "list", "show", "board", "plot", "explain", "conformance", "check")
+COMMANDS = (
+    "run",
+    "list",
+    "grid",
+    "show",
+    "board",
+    "plot",
+    "explain",
+    "conformance",
+    "check",
+)
 COMMANDS += ("doctor",)
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 

@@ -143,6 +143,36 @@ def list_(
 
 
 @app.command()
+def grid(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table in markdown.")
+    ] = False,
+    into: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time
+        typer.Option(
+            "--into", metavar="FILE", help="Write it between the marks in a document."
+        ),
+    ] = None,
+) -> None:
+    """Say which strategy runs on which scenario, and why the others do not.
+
+    Each is prepared on the scenario's toy; what was found is kept in the cache until a
+    source changes. `clbench check` holds a strategy to the whole contract.
+    """
+    from clbench.cli import gridding
+
+    found = gridding.compute()
+    if into is not None:
+        gridding.write_into(into, gridding.markdown(found))
+    elif markdown:
+        sys.stdout.write(gridding.markdown(found))
+    else:
+        console = Console()
+        for part in gridding.tables(found):
+            console.print(part)
+
+
+@app.command()
 def show(
     what: Annotated[
         str,

@@ -49,6 +49,8 @@ def tables(what: str) -> Iterator[RenderableType]:
 
 def _adapters() -> Iterator[RenderableType]:
     """Every variant of every strategy that has some, and where each of them runs."""
+    from clbench.cli.gridding import Grid
+    from clbench.cli.gridding import tables as tables_of
     from clbench.fitting import Candidate, fits
 
     plugins = registry.find("strategy")
@@ -60,23 +62,10 @@ def _adapters() -> Iterator[RenderableType]:
         candidates = [Candidate(n, plugin.name, p) for n, p in variants.items()]
         with progress.status("") as status:
             found = fits(candidates, scenarios, status.update)
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        table.add_column(f"adapters of {plugin.name}", no_wrap=True, style="cyan")
-        for scenario in scenarios:
-            table.add_column(scenario)
-        table.add_column("strategy=", no_wrap=True)
-        reasons: dict[str, int] = {}
+        title = f"adapters of {plugin.name}"
+        yield from tables_of(Grid(list(variants), scenarios, found), title)
         for name, params in variants.items():
-            words = [f"strategy.{key}={value}" for key, value in params.items()]
-            written = name if name in further else " ".join([plugin.name, *words])
-            marks = []
-            for scenario in scenarios:
-                fit = found[name, scenario]
-                if fit.runs:
-                    marks.append("runs")
-                else:
-                    number = reasons.setdefault(fit.reason, len(reasons) + 1)
-                    marks.append(f"[yellow]no ({number})[/]")
-            table.add_row(name, *marks, written)
-        yield table
-        yield from (Text(f"({n}) {reason}") for reason, n in reasons.items())
+            if name not in further:
+                words = [f"strategy.{key}={value}" for key, value in params.items()]
+                line = f"strategy={plugin.name} {' '.join(words)}"
+                yield Text(f"'{name}' is another strategy's name: {line}")
