@@ -278,6 +278,24 @@ def check(
 
 
 @app.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar="strategy|scenario")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    folder: Annotated[
+        Path, typer.Option("--folder", metavar="DIR", help="Folder of plugins.")
+    ] = Path("mine"),
+) -> None:
+    """Write a commented plugin that already passes `clbench check`.
+
+    A strategy is one file, a scenario a folder with a toy. Change it from there.
+    """
+    from clbench.cli import creating
+
+    for line in creating.create(kind, name, folder):
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def doctor(
     out: Annotated[Path, typer.Option("--out", help="Folder of the records.")] = Path(
         "runs"
