@@ -168,6 +168,7 @@ class Options:
         plugins: Folder of local plugins.
         tuned: Whether tuned settings apply.
         threads: CPU threads of torch; null leaves the choice to it.
+        keep: Whether the trained model is kept beside its record, for `clbench export`.
         force: Run cells again whose record exists.
         quiet: Show no progress.
         json: Print one JSON object for each cell and nothing else.
@@ -178,6 +179,7 @@ class Options:
     plugins: Path | None = None
     tuned: bool = True
     threads: Count | None = None
+    keep: bool = False
     force: bool = False
     quiet: bool = False
     json: bool = False

@@ -26,7 +26,7 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
 
 
 COMMANDS = ("run", "list", "grid", "show", "board", "plot", "explain", "conformance")
-COMMANDS += ("check", "new", "doctor")
+COMMANDS += ("check", "new", "export", "doctor")
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 
 

@@ -296,6 +296,30 @@ def new(
 
 
 @app.command()
+def export(
+    record: Annotated[Path, typer.Argument(metavar="RECORD.json")],
+    to: Annotated[str, typer.Option("--to", metavar="peft|merged")] = "peft",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time
+        typer.Option("--out", metavar="DIR", help="Beside the record unless given."),
+    ] = None,
+    rank: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time
+        typer.Option("--rank", min=1, help="Largest rank of an update."),
+    ] = None,
+) -> None:
+    """Write what a cell learned for other programs; the cell ran with keep=true.
+
+    `peft` is an adapter that peft.PeftModel.from_pretrained loads onto the scenario's
+    model, `merged` the model itself.
+    """
+    from clbench.cli import exporting
+
+    for line in exporting.export(record, to, out, rank):
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def doctor(
     out: Annotated[Path, typer.Option("--out", help="Folder of the records.")] = Path(
         "runs"
