@@ -15,7 +15,7 @@ from torch import nn
 
 from clbench import compose, outcomes, record, registry
 from clbench.contract import Experience, InputError, Problem, Scenario, trainable
-from clbench.engine import Loop, NotFinite, Session, Watch
+from clbench.engine import Loop, NotFinite, Session, Watch, loader
 from clbench.environment import environment
 from clbench.matrix import Row
 from clbench.metrics.cost import Clock, Parameters, PeakMemory
@@ -149,6 +149,19 @@ class _Attempt(Watch):
         loop = Loop(run=self._session, strategy=strategy, watch=self)
         with self._clock.measure("learn"):
             loop.learn(stream)
+        if self._options.keep:
+            self._keep(model, stream)
+
+    def _keep(self, model: nn.Module, stream: Sequence[Experience]) -> None:
+        """Write the trained model beside the record; say so where there is no way."""
+        from clbench import kept  # with PEFT: slow to import
+
+        path = record.model_path(record.path_of(self._options.out, self._cell))
+        batch = next(iter(loader(stream[0], self._scenario.seed)))
+        try:
+            kept.write(path, model, self._scenario.model(), batch)
+        except InputError as error:
+            self._reporter.note(str(error))
 
     # --- told by the loop ---
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clbench import compose, grammar, registry, schema
@@ -50,6 +50,13 @@ class Choices:
                 )
             if name not in self.schemas:
                 self.schemas[name] = schema.plugin_parameters(self.kind, name)
+        plugins = [registry.preset(self.kind, name)[0] for name in names]
+        for plugin in plugins:
+            if plugins.count(plugin) > 1:
+                raise InputError(
+                    f"strategy={value} has '{plugin}' twice, under two names; once is "
+                    f"enough ({listed})"
+                )
         if len(names) > 1:
             classes = {name: registry.load("strategy", name) for name in names}
             for hook in ("prepare", "groups"):
@@ -58,11 +65,22 @@ class Choices:
 
     def owners(self, choice: str, key: str) -> list[str]:
         """Members of `choice` that the key may speak to."""
-        names = self.choices[choice]
-        _, *middle, name = key.split(".")
-        if middle and self.kind == "strategy":
-            names = tuple(n for n in names if [n] == middle)
-        return [n for n in names if name in self.schemas[n]]
+        members, name, inner = self._parts(choice, key)
+        return [
+            n
+            for n in members
+            if name in self.schemas[n]
+            and (not inner or self.schemas[n][name].has_entries)
+        ]
+
+    def _parts(self, choice: str, key: str) -> tuple[tuple[str, ...], str, list[str]]:
+        """Members that the key names, their parameter, and the path of its entry."""
+        members = self.choices[choice]
+        _, first, *rest = key.split(".")
+        if rest and self.kind == "strategy" and first in members:
+            members = (first,)
+            first, *rest = rest
+        return members, first, rest
 
     def given(
         self, choice: str, values: Mapping[str, Any]
@@ -76,15 +94,17 @@ class Choices:
             if not key.startswith(f"{self.kind}."):
                 continue
             owners = self.owners(choice, key)
-            name = key.rpartition(".")[2]
+            _, name, inner = self._parts(choice, key)
             if len(owners) > 1:
-                ways = [f"strategy.{o}.{name}={grammar.write(value)}" for o in owners]
+                rest = ".".join([name, *inner])
+                ways = [f"strategy.{o}.{rest}={grammar.write(value)}" for o in owners]
                 raise InputError(
                     f"{key} may mean either in strategy={choice}: write "
                     f"{' or '.join(ways)} ({grammar.HELP})"
                 )
             for owner in owners:
-                found[owner][name] = self.check(owner, name, value, key)
+                whole = _put(found[owner].get(name) or {}, inner, value)
+                found[owner][name] = self.check(owner, name, whole, key)
         return found
 
     def check(self, member: str, name: str, value: Any, key: str) -> Any:
@@ -102,7 +122,9 @@ class Choices:
             raise InputError("scenario.seed is the cell's: write seed=0,1,2")
         if middle and (self.kind == "scenario" or ".".join(middle) not in members):
             asked = ".".join(middle)
-            near = registry.nearest(asked, members)
+            known = _union(self.schemas)
+            entries = [n for n, p in known.items() if p.has_entries]
+            near = registry.nearest(asked, [*members, *entries])
             raise InputError(
                 f"{setting.key}: '{asked}' is no member of {self.kind}="
                 f"{','.join(self.choices)}{near} ({grammar.HELP})"
@@ -115,3 +137,12 @@ class Choices:
 
 def _union(schemas: Mapping[str, Mapping[str, Parameter]]) -> dict[str, Parameter]:
     return {k: p for known in schemas.values() for k, p in known.items()}
+
+
+def _put(whole: Any, path: Sequence[str], value: Any) -> Any:
+    """`whole` with the entry at `path` set to `value`; `value` where there is none."""
+    if not path:
+        return value
+    first, *rest = path
+    inner = whole.get(first)
+    return {**whole, first: _put(inner if isinstance(inner, dict) else {}, rest, value)}

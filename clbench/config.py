@@ -115,7 +115,10 @@ class _Entries:
     origins: dict[str, str]
 
     def put(self, name: str, value: Any, origin: str) -> None:
-        """Set one, unless it has that value already."""
+        """Set one, unless it has that value already; entries are laid over others."""
+        old = self.values.get(name)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = {**old, **value}
         if name not in self.values or self.values[name] != value:
             self.values[name] = value
             self.origins[name] = origin
@@ -140,19 +143,33 @@ def _cells(
                 entries.put(key, value, "user")
         for key, value in _recipe(_below("recipe", values), "recipe").items():
             recipe.put(key, value, "user")
-        several = len(strategies) > 1
+        plain = dict(_plain(m, entries) for m, entries in strategies.items())
+        several = len(plain) > 1
         parts = {
             f"strategy.{m}." if several else "strategy.": entries
-            for m, entries in strategies.items()
+            for m, entries in plain.items()
         } | {"scenario.": fold, "recipe.": recipe}
         yield Cell(
-            strategy=tuple(PluginChoice(m, e.values) for m, e in strategies.items()),
+            strategy=tuple(PluginChoice(m, e.values) for m, e in plain.items()),
             scenario=PluginChoice(name, fold.values),
             seed=_seed(values),
             recipe=recipe.values,
             origins={p + k: o for p, e in parts.items() for k, o in e.origins.items()},
             tuned=tuned,
         )
+
+
+def _plain(name: str, entries: _Entries) -> tuple[str, _Entries]:
+    """A plugin's own name, and all its parameters: those that an alias sets too."""
+    plugin, fixed = registry.preset("strategy", name)
+    if not fixed:
+        return plugin, entries
+    every = _defaults(schema.plugin_parameters("strategy", plugin))
+    for key, value in entries.values.items():
+        every.values[key], every.origins[key] = value, entries.origins[key]
+    for key, value in fixed.items():
+        every.put(key, value, "user")
+    return plugin, every
 
 
 def _below(first: str, values: Values) -> dict[str, Any]:

@@ -28,15 +28,16 @@ def environment(threads: int) -> Environment:
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         threads=threads,
-        versions={"clbench": __version__, **_versions()},
+        versions=versions(),
         commit=commit,
         dirty=dirty,
     )
 
 
 @cache
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Versions of clbench and of the libraries that its numbers depend on."""
+    found = {"clbench": __version__}
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,14 +78,41 @@ class Plugin:
     @property
     def summary(self) -> str:
         """First line of its module's docstring, read without importing it."""
-        if self.path is None:
+        if self._module is None:
             return f"(module {self.module} is missing)"
-        file = self.path / "__init__.py" if self.path.is_dir() else self.path
         try:
-            text = ast.get_docstring(ast.parse(file.read_bytes()))
+            text = ast.get_docstring(ast.parse(self._module.read_bytes()))
         except (SyntaxError, ValueError) as error:
             return f"(cannot be read: {error})"
         return text.splitlines()[0] if text else ""
+
+    @property
+    def aliases(self) -> dict[str, Mapping[str, str]]:
+        """Names that stand for it with a parameter set, read without importing it.
+
+        Its module says `ALIASES = {"type": ("one", "two")}`: the values of a parameter
+        that may be written in place of its own name. Anything else counts as none.
+        """
+        text = b"" if self._module is None else self._module.read_bytes()
+        if b"ALIASES" not in text:
+            return {}
+        try:
+            for node in ast.parse(text).body:
+                if isinstance(node, ast.Assign) and "ALIASES" in map(
+                    ast.unparse, node.targets
+                ):
+                    given = ast.literal_eval(node.value)
+                    return {v: {k: v} for k, values in given.items() for v in values}
+        except (SyntaxError, ValueError, AttributeError, TypeError):
+            return {}
+        return {}
+
+    @property
+    def _module(self) -> Path | None:
+        """The file of the module that is imported."""
+        if self.path is None or self.path.is_file():
+            return self.path
+        return self.path / "__init__.py"
 
     @property
     def origin(self) -> Origin:

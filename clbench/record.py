@@ -183,6 +183,11 @@ def pictures_path(path: Path) -> Path:
     return path.with_suffix(".pictures.safetensors")
 
 
+def model_path(path: Path) -> Path:
+    """Where the trained model beside the record at `path` lies, if it was kept."""
+    return path.with_suffix(".model.safetensors")
+
+
 def write(record: Record, path: Path) -> None:
     """Write `record`: all of it or nothing, whatever happens meanwhile.
 

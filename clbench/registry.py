@@ -12,7 +12,7 @@ import inspect
 import os
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -41,16 +41,37 @@ def scan(kind: Kind) -> list[Plugin]:
 
 
 def clashes(plugins: Iterable[Plugin]) -> list[str]:
-    """One line for each name that several of `plugins` claim."""
-    by_name: dict[str, list[Plugin]] = defaultdict(list)
+    """One line for each name that several of `plugins` claim, aliases included."""
+    plugins = list(plugins)
+    places: dict[tuple[Kind, str], list[str]] = defaultdict(list)
     for plugin in plugins:
-        by_name[plugin.name].append(plugin)
+        places[plugin.kind, plugin.name].append(plugin.place)
+    for plugin in plugins:
+        for name in aliases([plugin], plugins):
+            place = f"an alias of {plugin.name} ({plugin.place})"
+            places[plugin.kind, name].append(place)
     return [
-        f"two plugins are called {p[0].kind}={name}: one is {p[0].place}, the other "
-        f"{p[1].place}; rename one"
-        for name, p in by_name.items()
+        f"two plugins are called {kind}={name}: one is {p[0]}, the other {p[1]}; "
+        f"rename one"
+        for (kind, name), p in places.items()
         if len(p) > 1
     ]
+
+
+def aliases(
+    plugins: Iterable[Plugin], beside: Iterable[Plugin]
+) -> dict[str, tuple[Plugin, Mapping[str, str]]]:
+    """Further names of `plugins`: which it is, and the parameters that are set.
+
+    Of a name that a plugin of the same origin has, that plugin is meant.
+    """
+    own = {(p.name, p.source, p.distribution) for p in beside}
+    return {
+        name: (plugin, params)
+        for plugin in plugins
+        for name, params in plugin.aliases.items()
+        if (name, plugin.source, plugin.distribution) not in own
+    }
 
 
 def find(kind: Kind) -> dict[str, Plugin]:
@@ -66,16 +87,34 @@ def find(kind: Kind) -> dict[str, Plugin]:
 
 
 def get(kind: Kind, name: str) -> Plugin:
-    """The plugin that is called `name`.
+    """The plugin that is called `name`, or that has such an alias.
 
     Raises:
         InputError: There is none, or two.
     """
+    return _named(kind, name)[0]
+
+
+def preset(kind: Kind, name: str) -> tuple[str, Mapping[str, str]]:
+    """A plugin's own name, and the parameters that `name` sets: none but of an alias.
+
+    Raises:
+        InputError: There is no such plugin, or there are two.
+    """
+    plugin, params = _named(kind, name)
+    return plugin.name, params
+
+
+def _named(kind: Kind, name: str) -> tuple[Plugin, Mapping[str, str]]:
     plugins = find(kind)
-    if name not in plugins:
-        known = f"all: clbench list {GROUPS[kind]}"
-        raise InputError(f"unknown {kind} '{name}'{nearest(name, plugins)} ({known})")
-    return plugins[name]
+    if name in plugins:
+        return plugins[name], {}
+    known = aliases(plugins.values(), plugins.values())
+    if name not in known:
+        near = nearest(name, [*plugins, *known])
+        every = f"all: clbench list {GROUPS[kind]}"
+        raise InputError(f"unknown {kind} '{name}'{near} ({every})")
+    return known[name]
 
 
 @overload

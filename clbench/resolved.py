@@ -153,8 +153,7 @@ class Cell:
             branch = tree
             for parent in parents:
                 branch = branch.setdefault(parent, {})
-            plain = to_jsonable_python(value)
-            branch[name] = write(plain) if isinstance(plain, str) else plain
+            branch[name] = _written(to_jsonable_python(value))
         tree |= {"seed": self.seed, "tuned": self.tuned}
         return yaml.safe_dump(tree, sort_keys=False)
 
@@ -169,6 +168,7 @@ class Options:
         plugins: Folder of local plugins.
         tuned: Whether tuned settings apply.
         threads: CPU threads of torch; null leaves the choice to it.
+        keep: Whether the trained model is kept beside its record, for `clbench export`.
         force: Run cells again whose record exists.
         quiet: Show no progress.
         json: Print one JSON object for each cell and nothing else.
@@ -179,6 +179,7 @@ class Options:
     plugins: Path | None = None
     tuned: bool = True
     threads: Count | None = None
+    keep: bool = False
     force: bool = False
     quiet: bool = False
     json: bool = False
@@ -189,6 +190,13 @@ FLAGS = ("force", "quiet", "json")
 
 Seed = Annotated[int, Ge(0)]
 """A whole number, at least 0."""
+
+
+def _written(plain: Any) -> Any:
+    """Plain values as a document holds them: texts as the command line takes them."""
+    if isinstance(plain, dict):
+        return {key: _written(value) for key, value in plain.items()}
+    return write(plain) if isinstance(plain, str) else plain
 
 
 def _choice(choice: PluginChoice) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 from clbench.contract import InputError
 from clbench.grammar import write
 from clbench.plugin import Kind
-from clbench.registry import load, nearest
+from clbench.registry import load, nearest, preset
 
 RESERVED: dict[Kind, tuple[str, ...]] = {"strategy": (), "scenario": ("seed",)}
 """Keywords that the engine fills: no parameters of the command line."""
@@ -65,6 +65,12 @@ class Parameter:
     def range_text(self) -> str:
         """The values it may take, for people: `>= 1`; empty where all may be."""
         return _range_text(self.annotation)
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether its value has keys of its own, each of which can be set."""
+        parts = (self.annotation, *get_args(self.annotation))
+        return any(get_origin(part) is dict for part in parts)
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -119,12 +125,13 @@ def parameters(cls: type, reserved: tuple[str, ...] = ()) -> dict[str, Parameter
 
 
 def plugin_parameters(kind: Kind, name: str) -> dict[str, Parameter]:
-    """The keywords of a plugin, by its name.
+    """The keywords of a plugin, by its name, but for those that the name sets.
 
     Raises:
         InputError: There is no such plugin, or its keywords are no schema.
     """
-    return parameters(load(kind, name), RESERVED[kind])
+    _, fixed = preset(kind, name)
+    return parameters(load(kind, name), (*RESERVED[kind], *fixed))
 
 
 def see(what: str, name: str | None = None) -> str:
@@ -180,6 +187,8 @@ def _type_text(annotation: Any) -> str:
         return " | ".join(str(a) for a in args)
     if origin in (Union, UnionType):
         return " | ".join(_type_text(a) for a in args)
+    if origin is dict:
+        return "keys"
     if origin is not None:
         if args[1:] in ((), (Ellipsis,)):
             return f"list of {_type_text(args[0])}"

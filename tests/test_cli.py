@@ -25,8 +25,8 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
     )
 
 
-COMMANDS = ("run", "list", "show", "board", "plot", "explain", "conformance", "check")
-COMMANDS += ("doctor",)
+COMMANDS = ("run", "list", "grid", "show", "board", "plot", "explain", "conformance")
+COMMANDS += ("check", "new", "export", "doctor")
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -36,22 +37,6 @@ class Biased(Strategy):
             if name.endswith("bias"):
                 parameter.requires_grad_(True)
 '''
-
-PROJECT = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "biased-methods"
-version = "3.1"
-
-[project.entry-points."clbench.strategies"]
-biased = "biased_methods:Biased"
-
-[tool.hatch.build.targets.wheel]
-packages = ["biased_methods"]
-"""
 
 
 def call(*words: str | Path, **options) -> subprocess.CompletedProcess[str]:
@@ -119,6 +104,8 @@ def test_the_wheel_holds_what_a_cell_needs(wheel):
         "clbench/pocket/weights/lm/tokenizer.json",
         "clbench/scenarios/clip/protocols/mtil.json",
         "clbench/metrics/conformance.json",
+        "clbench/templates/strategy.py",
+        "clbench/templates/scenario/scenario.py",
         "clbench/py.typed",
     ):
         assert name in names
@@ -145,23 +132,40 @@ def test_the_wheel_runs_a_cell_from_another_directory(place, tmp_path):
     assert "`lora`" in (tmp_path / "leaderboards" / "dg.md").read_text()
 
 
-def test_a_third_party_s_package_is_found_and_run(place, tmp_path):
-    project = tmp_path / "project"
-    (project / "biased_methods").mkdir(parents=True)
-    (project / "pyproject.toml").write_text(PROJECT)
-    (project / "biased_methods" / "__init__.py").write_text(STRATEGY)
-    place.install(build(project, tmp_path / "dist"))
+@pytest.mark.slow
+def test_the_example_package_is_found_checked_run_and_ranked(place, tmp_path):
+    example = shutil.copytree(ROOT / "examples" / "third_party", tmp_path / "example")
+    place.install(build(example, tmp_path / "dist"))
 
-    assert "biased-methods 3.1" in place.clbench("list", cwd=tmp_path).stdout
-    place.clbench("run", "strategy=biased", *CELL, cwd=tmp_path)
-    (path,) = (tmp_path / "runs" / "dg").glob("biased--*.json")
+    listed = place.clbench("list", cwd=tmp_path).stdout
+    assert listed.count("clbench-shrinking") == 2
+    checked = place.clbench("check", "strategy=shrink", cwd=tmp_path).stdout
+    assert "broken" not in checked
+    assert "shrink on rotations" in checked
+    tests = example / "tests"
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", tests)
+    call(place.python, *words, cwd=tmp_path)
+
+    words = ("strategy=shrink,lora", "scenario=rotations", "scenario.steps_per_task=5")
+    place.clbench("run", *words, cwd=tmp_path)
+    (path,) = (tmp_path / "runs" / "rotations").glob("shrink--*.json")
     record = json.loads(path.read_text())
-    origin = record["strategy"]["members"][0]["origin"]
-    assert (origin["kind"], origin["distribution"]) == ("installed", "biased-methods")
-    assert origin["version"] == "3.1"
-    # Biases belong to the backbone: neither adapters nor heads.
+    for part in (record["strategy"]["members"][0], record["scenario"]):
+        origin = part["origin"]
+        assert (origin["kind"], origin["version"]) == ("installed", "1.0")
+        assert origin["distribution"] == "clbench-shrinking"
+    # Every weight belongs to the backbone: neither adapters nor heads.
     assert record["cost"]["trainable"]["other"] > 0
     assert record["cost"]["trainable"]["adapter"] == 0
+
+    place.clbench("board", cwd=tmp_path)
+    board = (tmp_path / "leaderboards" / "rotations.md").read_text()
+    (costs,) = [
+        line
+        for line in board.splitlines()
+        if line.startswith("| `shrink`") and "clbench-shrinking" in line
+    ]
+    assert "cpu" in costs
 
 
 def test_a_file_in_a_local_folder_is_a_strategy(tmp_path):

@@ -123,19 +123,53 @@ def run(
 @app.command("list")
 def list_(
     what: Annotated[
-        str, typer.Argument(metavar="[strategies|scenarios|all]", show_default=False)
+        str,
+        typer.Argument(
+            metavar="[strategies|scenarios|adapters|all]", show_default=False
+        ),
     ] = "all",
 ) -> None:
     """Name every strategy and scenario that is found, and where it comes from.
 
     Plugins come with clbench, from installed packages (entry points), and from the
-    folders in CLBENCH_PATH.
+    folders in CLBENCH_PATH. `clbench list adapters` tries every adapter of the PEFT
+    library on every scenario's toy; what it finds is kept in the cache.
     """
     from clbench.cli import listing
 
     console = Console()
     for table in listing.tables(what):
         console.print(table)
+
+
+@app.command()
+def grid(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table in markdown.")
+    ] = False,
+    into: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time
+        typer.Option(
+            "--into", metavar="FILE", help="Write it between the marks in a document."
+        ),
+    ] = None,
+) -> None:
+    """Say which strategy runs on which scenario, and why the others do not.
+
+    Each is prepared on the scenario's toy; what was found is kept in the cache until a
+    source changes. `clbench check` holds a strategy to the whole contract.
+    """
+    from clbench.cli import gridding
+
+    found = gridding.compute()
+    if into is not None:
+        gridding.write_into(into, gridding.markdown(found))
+    elif markdown:
+        sys.stdout.write(gridding.markdown(found))
+    else:
+        console = Console()
+        for part in gridding.tables(found):
+            console.print(part)
 
 
 @app.command()
@@ -241,6 +275,48 @@ def check(
     from clbench.cli import checking
 
     raise typer.Exit(checking.report(what, Console()))
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar="strategy|scenario")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    folder: Annotated[
+        Path, typer.Option("--folder", metavar="DIR", help="Folder of plugins.")
+    ] = Path("mine"),
+) -> None:
+    """Write a commented plugin that already passes `clbench check`.
+
+    A strategy is one file, a scenario a folder with a toy. Change it from there.
+    """
+    from clbench.cli import creating
+
+    for line in creating.create(kind, name, folder):
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    record: Annotated[Path, typer.Argument(metavar="RECORD.json")],
+    to: Annotated[str, typer.Option("--to", metavar="peft|merged")] = "peft",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time
+        typer.Option("--out", metavar="DIR", help="Beside the record unless given."),
+    ] = None,
+    rank: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time
+        typer.Option("--rank", min=1, help="Largest rank of an update."),
+    ] = None,
+) -> None:
+    """Write what a cell learned for other programs; the cell ran with keep=true.
+
+    `peft` is an adapter that peft.PeftModel.from_pretrained loads onto the scenario's
+    model, `merged` the model itself.
+    """
+    from clbench.cli import exporting
+
+    for line in exporting.export(record, to, out, rank):
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

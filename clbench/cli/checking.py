@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -47,6 +48,7 @@ def findings(what: str) -> Iterator[Finding]:
     strategies = [name] if kind == "strategy" else list(registry.find("strategy"))
     scenarios = [name] if kind == "scenario" else list(registry.find("scenario"))
     cls = registry.load(kind, name)
+    _, fixed = registry.preset(kind, name)
     from clbench import check as checks  # after the name is known to be right: slow
 
     own = checks.STRATEGY_CHECKS if kind == "strategy" else checks.SCENARIO_CHECKS
@@ -55,7 +57,7 @@ def findings(what: str) -> Iterator[Finding]:
     for strategy in strategies:
         for scenario in scenarios:
             classes = (
-                registry.load("strategy", strategy),
+                partial(registry.load("strategy", strategy), **fixed),
                 registry.load("scenario", scenario),
             )
             for check in checks.PAIR_CHECKS:

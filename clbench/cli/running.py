@@ -136,6 +136,9 @@ class _Session:
                 f"which is now {version}: it is run again"
             )
             return None
+        if self._options.keep and not records.model_path(path).is_file():
+            self._say("it has a record, but no model was kept: it is run again")
+            return None
         self._say(f"has a record, --force runs it again: {escape(str(path))}")
         for member, known in zip(cell.strategy, record.strategy.members, strict=True):
             now = registry.get("strategy", member.name).origin.sha256

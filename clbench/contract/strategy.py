@@ -101,6 +101,15 @@ class Strategy:
 
     reference: ClassVar[Reference | None] = None
 
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Methods that this strategy stands for: name -> the parameters that are it.
+
+        `clbench list adapters` shows them; none unless overridden. Names that the
+        module lists in `ALIASES` can be written in place of the strategy's own.
+        """
+        return {}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _check_hooks(cls)

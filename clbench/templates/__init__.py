@@ -1,0 +1,1 @@
+"""What `clbench new` copies: a strategy and a scenario that keep the contract."""
