@@ -171,6 +171,14 @@ def test_explain_says_what_it_is_and_who_differs():
     assert all(family in overview for family in families())
 
 
+def test_explain_knows_numbers_of_preference_pairs():
+    text = "\n".join(str(part) for part in explaining.explain("margin_per_token", None))
+    assert "r(y_w) / |y_w| - r(y_l) / |y_l|" in text
+    assert "SimPO" in text
+    with pytest.raises(InputError, match=r"kl is computed from pairs, not from a\.csv"):
+        list(explaining.explain("kl", "a.csv"))
+
+
 def test_explain_computes_on_a_record_and_on_rows_of_numbers(tmp_path):
     path = tmp_path / "matrix.csv"
     path.write_text("0.9,0.2\n0.5,0.8\n")

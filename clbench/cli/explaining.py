@@ -17,6 +17,7 @@ from clbench.contract import InputError
 from clbench.metrics import conformance
 from clbench.metrics.continual import Array
 from clbench.metrics.definitions import DEFINITIONS, Definition, families
+from clbench.metrics.preference import MEANINGS
 from clbench.registry import nearest
 
 
@@ -42,6 +43,9 @@ def explain(name: str | None, matrix: str | None) -> Iterator[RenderableType]:
     if name is None:
         yield _overview()
         return
+    if name in MEANINGS:
+        yield from _of_pairs(name, matrix)
+        return
     wanted = _wanted(name)
     given = None if matrix is None else read(matrix)
     head = wanted[0]
@@ -57,6 +61,23 @@ def explain(name: str | None, matrix: str | None) -> Iterator[RenderableType]:
     if len(wanted) > 1 or given is not None:
         yield Text()
         yield _table(wanted, given)
+
+
+def _of_pairs(name: str, matrix: str | None) -> Iterator[RenderableType]:
+    """A number of held-out preference pairs, which no matrix of accuracies holds."""
+    if matrix is not None:
+        raise InputError(
+            f"{name} is computed from pairs, not from {matrix}: a record's rows and "
+            f"the outcomes beside it have it"
+        )
+    meaning = MEANINGS[name]
+    yield Text("preferences", style="bold")
+    for title, value in (
+        ("definition", f"{name}: {meaning.formula}"),
+        ("where", "r(y) = beta (log pi(y|x) - log pi0(y|x)); y_w chosen, y_l rejected"),
+        ("source", meaning.source),
+    ):
+        yield Text.assemble((f"{title:12}", "dim"), value)
 
 
 def print_conformance() -> None:
@@ -131,7 +152,8 @@ def _wanted(name: str) -> list[Definition]:
         if name == entry.name:
             others = [e for e in DEFINITIONS if e.family == entry.family and e != entry]
             return [entry, *others]
-    known = [*(f.replace(" ", "_") for f in families()), *(e.name for e in DEFINITIONS)]
+    known = [f.replace(" ", "_") for f in families()]
+    known += [*(e.name for e in DEFINITIONS), *MEANINGS]
     raise InputError(
         f"unknown metric '{name}'{nearest(name, known)} (all: clbench explain)"
     )
@@ -159,4 +181,5 @@ def _overview() -> Table:
     for family in families():
         names = [entry.name for entry in DEFINITIONS if entry.family == family]
         table.add_row(family, ", ".join(names))
+    table.add_row("preferences", ", ".join(MEANINGS))
     return table
