@@ -211,4 +211,4 @@ class OfsDpo(Strategy):
             run.log(f"loss/module {number + 1}", losses[number])
             run.log(f"merit/module {number + 1}", merits[number])
         run.log("gap", merits[lead] - merits[1 - lead])
-        run.log("fast module", lead + 1)
+        run.log("role F", lead + 1)
