@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -46,12 +45,18 @@ def test_listing_and_help_import_nothing_slow(words):
 
 
 def test_listing_answers_at_once():
-    # The best of several: other work on the machine must not fail this test.
+    # Processor time, the best of several: other work must not fail this test.
     seconds = []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = os.times()
         assert clbench("list").returncode == 0
-        seconds.append(time.perf_counter() - begun)
+        done = os.times()
+        seconds.append(
+            done.children_user
+            - begun.children_user
+            + done.children_system
+            - begun.children_system
+        )
         if seconds[-1] < 0.5:
             return
     assert min(seconds) < 0.5

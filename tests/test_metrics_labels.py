@@ -55,7 +55,9 @@ def test_one_answer_for_everything_is_worth_nothing():
     assert labels.accuracy(torch.ones(10).long(), LABEL) == 0.5
 
 
-@pytest.mark.parametrize("name", MEANINGS)
+@pytest.mark.parametrize(
+    "name", [name for name, m in MEANINGS.items() if m.family == "labels"]
+)
 def test_explain_knows_them(name):
     done = subprocess.run(
         [sys.executable, "-m", "clbench", "explain", name],

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["preferences", "labels"]
+Family = Literal["pairs", "labels"]
 
 WHERE: Mapping[Family, str] = {
-    "preferences": "r(y) = beta (log pi(y|x) - log pi0(y|x)); y_w chosen, y_l rejected",
+    "pairs": "r(y) = beta (log pi(y|x) - log pi0(y|x)); y_w chosen, y_l rejected",
     "labels": "TP, FP, FN, TN count a task's test examples; label 1 is positive",
 }
 """What the symbols of a family's formulas are."""
@@ -49,35 +49,35 @@ MEANINGS: Mapping[str, Meaning] = {
         "only one label predicted, or only one there: 0, as in scikit-learn",
     ),
     "preference_accuracy": Meaning(
-        "preferences",
+        "pairs",
         "mean of 1[r(y_w) > r(y_l)], ties 1/2",
         f"{RAFAILOV}; TRL's rewards/accuracies",
     ),
     "margin": Meaning(
-        "preferences", "mean of m = r(y_w) - r(y_l)", f"{RAFAILOV}, equation 7"
+        "pairs", "mean of m = r(y_w) - r(y_l)", f"{RAFAILOV}, equation 7"
     ),
     "margin_median": Meaning(
-        "preferences", "median of m", "less moved by a few pairs than the mean"
+        "pairs", "median of m", "less moved by a few pairs than the mean"
     ),
     "margin_per_token": Meaning(
-        "preferences",
+        "pairs",
         "mean of r(y_w) / |y_w| - r(y_l) / |y_l|",
         "length-normalised; Meng et al. (SimPO), NeurIPS 2024, with a reference",
     ),
     "reward_chosen": Meaning(
-        "preferences", "mean of r(y_w)", f"{RAFAILOV}; can fall as m grows"
+        "pairs", "mean of r(y_w)", f"{RAFAILOV}; can fall as m grows"
     ),
-    "reward_rejected": Meaning("preferences", "mean of r(y_l)", RAFAILOV),
+    "reward_rejected": Meaning("pairs", "mean of r(y_l)", RAFAILOV),
     "kl": Meaning(
-        "preferences",
+        "pairs",
         "mean over y ~ pi of sum_t KL(pi(.|x, y_<t) || pi0(.|x, y_<t))",
         "each token's divergence is exact, the texts are sampled",
     ),
     "kl_per_token": Meaning(
-        "preferences", "the same sums, divided by all tokens of the texts", "kl"
+        "pairs", "the same sums, divided by all tokens of the texts", "kl"
     ),
     "win_rate": Meaning(
-        "preferences",
+        "pairs",
         "mean of 1[score(y) > score(y0)], ties 1/2; y, y0 greedy of pi, pi0",
         f"{RAFAILOV}; the judge here is exact",
     ),
