@@ -159,12 +159,11 @@ def test_the_example_scenario_is_found_and_fits_adapters(monkeypatch):
     assert finding.status == "holds", finding.reason
 
 
-@pytest.mark.slow
 def test_the_example_script_forgets_less_with_a_plugin():
     spec = importlib.util.spec_from_file_location("example", EXAMPLES / "script.py")
     example = importlib.util.module_from_spec(spec)
     sys.modules["example"] = example
     spec.loader.exec_module(example)
     naive = example.learn(None)
-    replayed = example.learn("lwf")
+    replayed = example.learn("replay")
     assert sum(replayed[:4]) > sum(naive[:4])

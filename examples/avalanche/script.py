@@ -1,6 +1,6 @@
 """An ordinary Avalanche script, with a strategy of clbench as one of its plugins.
 
-python examples/avalanche/script.py ewc
+python examples/avalanche/script.py replay
 """
 
 from __future__ import annotations
