@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from clbench.lowrank.product import Rows
+from clbench.lowrank.product import Rows, autocast
 
 
 def product_of_parts(
@@ -32,10 +32,7 @@ def product_of_parts(
         rows: P slices of the output.
         scale: Factor of the updates.
     """
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
+    x, weight, bias = autocast(x, weight, bias)
     if rows == ((0, len(weight)),):
         return _whole(x, weight, bias, updates, scale)
     factors = [factor.to(x.dtype) for pair in updates for factor in pair]

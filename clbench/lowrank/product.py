@@ -35,10 +35,7 @@ def product(
         rows: P slices of the output.
         scale: Factor of the updates.
     """
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
+    x, weight, bias = autocast(x, weight, bias)
     # Factors may be kept in a finer type than the frozen weights.
     if A.dtype != x.dtype:
         A, B = A.to(x.dtype), B.to(x.dtype)
@@ -48,6 +45,17 @@ def product(
         return _whole(x, weight, bias, A, B, scale)
     out: Tensor = _Product.apply(x, weight, bias, A, B, rows, scale)
     return out
+
+
+def autocast(
+    x: Tensor, weight: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Input and frozen map in the type that autocast asks for, where it is on."""
+    if torch.is_autocast_enabled(x.device.type):
+        dtype = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    return x, weight, bias
 
 
 def _whole(
