@@ -32,6 +32,6 @@ def write(words: Sequence[str], quiet: bool) -> None:
     from clbench.board import write_boards  # with what it computes: slow to import
 
     for path in write_boards(folders["runs"], folders["out"], scenarios or None):
-        if not quiet:
+        if not quiet and path.suffix == ".md":
             sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
         sys.stdout.write(f"board: {path}\n")
