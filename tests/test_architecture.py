@@ -39,6 +39,7 @@ ALLOWED = {
         "clbench.statistics",
     },
     "clbench/statistics": {"clbench.statistics"},
+    "clbench/page": {"clbench.page", "clbench.contract", "clbench.record"},
     "clbench/data": {"clbench.data", "clbench.contract"},
     "clbench/lowrank": {"clbench.contract", "clbench.lowrank", "clbench.seeding"},
     "clbench/past": {"clbench.contract", "clbench.past"},

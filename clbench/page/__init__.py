@@ -16,13 +16,40 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from clbench.contract import InputError
 from clbench.page import charts, view
 from clbench.record import write_bytes
 
-__all__ = ["render", "write_page"]
+__all__ = ["read", "render", "write_page"]
 
 Document = Mapping[str, Any]
 """What `leaderboards/<scenario>.json` holds."""
+
+
+FORMAT = 1
+"""Of the documents that are understood here."""
+
+
+def read(folder: Path) -> list[Document]:
+    """The board documents in `folder`, in the order of their names.
+
+    Raises:
+        InputError: A JSON file there is none, or of another format.
+    """
+    documents = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: not a board ({error})") from error
+        found = document.get("format") if isinstance(document, dict) else None
+        if found != FORMAT:
+            raise InputError(
+                f"{path}: a board of format {found}, and the page knows {FORMAT} only; "
+                f"write it again with `clbench board`"
+            )
+        documents.append(document)
+    return documents
 
 
 def write_page(documents: Sequence[Document], path: Path) -> None:
@@ -63,9 +90,7 @@ def embedded(value: Any) -> Any:
     """`value` as JSON that may stand within a script element: it cannot end it."""
     from markupsafe import Markup
 
-    text = json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    )
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)

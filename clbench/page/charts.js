@@ -192,14 +192,21 @@ class Figures {
       const place = experience === 0 && step === 0 ? "start" : `after ${experience}`;
       values.push({ task, row: inner && step ? `step ${step}` : place, value, text: written(value, matrix.unit) || "–" });
     }));
-    const known = values.map((entry) => entry.value).filter((value) => value !== null);
-    const [low, high] = [Math.min(...known), Math.max(...known)];
-    for (const entry of values) entry.strong = entry.value !== null && entry.value - low > 0.55 * (high - low);
+    // Tasks with measures of their own are each on a scale of their own.
+    const groups = matrix.unit ? [values] : tasks.map((task) => values.filter((entry) => entry.task === task));
+    for (const group of groups) {
+      const known = group.map((entry) => entry.value).filter((value) => value !== null);
+      const [low, high] = [Math.min(...known), Math.max(...known)];
+      for (const entry of group) {
+        entry.value = entry.value === null ? null : (entry.value - low) / (high - low || 1);
+        entry.strong = entry.value > 0.55;
+      }
+    }
     const unit = matrix.unit ? ` (${matrix.unit})` : "";
     const cell = (element.clientWidth - 70) / tasks.length;
     const long = Math.max(...tasks.map((task) => task.length)) * 7 > cell;
     return draw(element, "heat", {
-      values, surface: colour("surface"), domain: [low, high === low ? low + 1 : high], range: [colour("heat-low"), colour("heat-high")],
+      values, height: 30 * axis.length, surface: colour("surface"), domain: [0, 1], range: [colour("heat-low"), colour("heat-high")],
       onstrong: colour("on-high"), onweak: colour("on-low"), metric: `${matrix.metric}${unit}`,
       angle: long ? -45 : 0, size: cell < 38 ? 9 : 11,
       description: `${matrix.metric}${unit} of ${rows[row.value].label}, ${chosen[0]}: ${tasks.length} tasks after ${axis.length} evaluations`,
@@ -212,7 +219,7 @@ class Figures {
     const withRecords = rows.map((_, n) => n).filter((n) => rows[n].records.length);
     if (!this.chosen) {
       const ranked = withRecords.filter((n) => rows[n].ranked);
-      this.chosen = [...ranked.slice(0, 3), ...withRecords.filter((n) => rows[n].bound).slice(0, 1)];
+      this.chosen = ranked.slice(0, 4);
       select.addEventListener("change", () => {
         if (select.value) this.chosen = [...this.chosen, Number(select.value)].slice(-SERIES);
         this.curve(figure);
@@ -246,28 +253,35 @@ class Figures {
     let steps = false;
     const read = this.chosen.flatMap((n) => rows[n].records.map((record) => [n, this.matrix(record)]));
     for (const [, { axis }] of read) steps ||= new Set(axis.map(([e]) => e)).size < axis.length;
-    for (const [n, { axis, tasks, at }] of read) tasks.forEach((task, c) => axis.forEach(([experience, step], r) => {
-      const value = at(r, c);
-      if (value === null) return;
-      const x = steps ? step : experience;
+    const note = (task, n, x, value) => {
       const line = points.get(task) ?? points.set(task, new Map()).get(task);
       const places = line.get(n) ?? line.set(n, new Map()).get(n);
       (places.get(x) ?? places.set(x, []).get(x)).push(value);
-    }));
+    };
+    for (const [n, { axis, tasks, at }] of read) axis.forEach(([experience, step], r) => {
+      const x = steps ? step : experience;
+      const known = tasks.map((task, c) => [task, at(r, c)]).filter(([, value]) => value !== null);
+      // Measures of their own have no mean.
+      if (matrix.unit) for (const [, value] of known) note("mean of all tasks", n, x, value);
+      for (const [task, value] of known) note(task, n, x, value);
+    });
     const many = figure.querySelector(".many");
     const lines = [...points].map(([task, line]) => [task, [...line].flatMap(([n, places]) =>
       [...places].map(([x, values]) => {
         const y = values.reduce((a, b) => a + b) / values.length;
         return { x, y, label: rows[n].label, text: written(y, matrix.unit) };
       }))]);
-    const ys = lines.flatMap(([, values]) => values.map((value) => value.y));
-    const room = 0.04 * (Math.max(...ys) - Math.min(...ys) || 1);
+    const domain = (values) => {
+      const ys = values.map((value) => value.y);
+      const room = 0.04 * (Math.max(...ys) - Math.min(...ys) || 1);
+      return [Math.min(...ys) - room, Math.max(...ys) + room];
+    };
     while (many.children.length > lines.length) many.lastChild.remove();
     while (many.children.length < lines.length) {
       many.append(Object.assign(document.createElement("div"), { className: "chart" }));
     }
     return Promise.all(lines.map(([task, values], n) => draw(many.children[n], "curve", {
-      values, title: task, x: steps ? "step" : "experiences", domain: [Math.min(...ys) - room, Math.max(...ys) + room],
+      values, title: task, x: steps ? "step" : "experiences", domain: domain(values),
       count: Math.min(8, new Set(values.map((value) => value.x)).size),
       labels: this.chosen.map((c) => rows[c].label), colours: this.chosen.map((c) => colour(paint.get(c))),
       description: `${task} over the stream: ${this.chosen.map((c) => rows[c].label).join(", ")}`,

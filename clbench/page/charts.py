@@ -20,8 +20,8 @@ Point = tuple[float, float]
 def data(board: Mapping[str, Any]) -> dict[str, Any]:
     """What the charts of a board draw, compactly.
 
-    Values of a matrix are in the order of its rows and rounded to hundredths; equal
-    axes and equal lists of tasks are kept once.
+    Values of a matrix are in the order of its rows, with the digits that are shown;
+    equal axes and equal lists of tasks are kept once.
     """
     main = next(c for c in board["columns"] if c["key"] == board["main"])
     axes: dict[tuple[tuple[int, int], ...], int] = {}
@@ -33,7 +33,7 @@ def data(board: Mapping[str, Any]) -> dict[str, Any]:
         for record in row["records"]:
             matrix = record["matrix"]
             axis = tuple((r["experience"], r["step"]) for r in matrix["rows"])
-            values = [_rounded(v) for r in matrix["rows"] for v in r["values"]]
+            values = [_shown(v, matrix["unit"]) for r in matrix["rows"] for v in r["values"]]
             records.append(
                 [
                     record_name(record),
@@ -53,9 +53,7 @@ def data(board: Mapping[str, Any]) -> dict[str, Any]:
                 "records": records,
             }
         )
-    matrix = next(
-        (r["matrix"] for row in board["rows"] for r in row["records"]), None
-    )
+    matrix = next((r["matrix"] for row in board["rows"] for r in row["records"]), None)
     return {
         "main": {
             "label": main["label"],
@@ -108,18 +106,25 @@ def _front_of(
     return [known[i] for i in front(points, main["higher_is_better"] is not False)]
 
 
-def _costs(cost: Mapping[str, Any] | None) -> dict[str, float | None]:
-    if not cost:
-        return dict.fromkeys(COSTS)
+def _costs(cost: Mapping[str, Any]) -> dict[str, float | None]:
+    peak = cost["peak_bytes"]
     return {
-        "trained": cost["adapter"] + cost["other"] + cost["head"],
+        "trained": trained(cost),
         "seconds": cost["seconds"],
-        "peak": round(cost["peak_bytes"] / 2**20, 1),
+        "peak": None if peak is None else round(peak / 2**20, 1),
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+def trained(cost: Mapping[str, Any]) -> int | None:
+    """Parameters that were trained, of whatever kind; None where nothing says."""
+    parts = [cost[name] for name in ("adapter", "other", "head")]
+    return None if None in parts else sum(parts)
+
+
+def _shown(value: float | None, unit: str) -> float | None:
+    if value is None:
+        return None
+    return float(f"{value:.1f}" if unit == "%" else f"{value:.4g}")
 
 
 # --- specifications ------------------------------------------------------------------
@@ -195,7 +200,7 @@ PARETO = {
 
 HEAT = {
     **_SIZE,
-    "height": {"step": 30},
+    "height": "$height",
     "description": "$description",
     "data": {"values": "$values"},
     "encoding": {

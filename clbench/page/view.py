@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +15,9 @@ MEBI = 2**20
 HEAD = 5
 """Rows of a board that the overview shows."""
 
-Kind = Literal["rank", "strategy", "group", "main", "number", "text", "records", "run"]
+Kind = Literal[
+    "rank", "strategy", "group", "main", "score", "number", "text", "records", "run"
+]
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,20 @@ AFTER = (
         higher_is_better=True,
     ),
     Column(
+        "trials",
+        "Trials",
+        "How many settings were tried before; empty where nothing says.",
+        shown=False,
+    ),
+    Column(
+        "factors",
+        "Factors",
+        "Standard deviation of the main score due to seeds, to the order of tasks, and "
+        "to neither, where both vary.",
+        "text",
+        shown=False,
+    ),
+    Column(
         "origin",
         "Origin",
         "Where the strategy's code comes from: built in, an installed package, or a "
@@ -150,7 +167,9 @@ AFTER = (
         "text",
         shown=False,
     ),
-    Column("records", "Records", "The records that the row is computed from.", "records"),
+    Column(
+        "records", "Records", "The records that the row is computed from.", "records"
+    ),
     Column("run", "Run again", "The command that runs these cells again.", "run"),
 )
 
@@ -171,9 +190,9 @@ def _board(board: Mapping[str, Any]) -> dict[str, Any]:
     columns = [*BEFORE, *scores[:1], GROUP, *scores[1:], *AFTER]
     rows = board["rows"]
     hidden = [n for n, column in enumerate(columns, 1) if not column.shown]
-    scale = _scale([row["scores"].get(board["main"]) for row in rows])
     main = next(column for column in columns if column.key == board["main"])
-    shown = [_row(row, columns, scale) for row in rows]
+    ranked = [row for row in rows if row["rank"] is not None][:HEAD]
+    shown = _rows(rows, columns)
     return {
         "id": board["id"],
         "title": board["title"],
@@ -182,12 +201,14 @@ def _board(board: Mapping[str, Any]) -> dict[str, Any]:
         "columns": columns,
         "hidden": " ".join(map(str, hidden)),
         "rows": shown,
-        "head": [row for row in shown if row["rank"] is not None][:HEAD],
+        "head": _rows(ranked, columns),
         "origins": sorted({row["origin"] for row in shown}),
         "bounds": any(row["bound"] for row in shown),
         "few": any(row["few"] for row in shown),
+        "apart": [_apart(entry) for entry in board["apart"]],
+        "note": board["note"],
         "missing": [_missing(entry) for entry in board["missing"]],
-        "failed": board["failed"],
+        "failed": [_failed(entry) for entry in board["failed"]],
         "reported": _reported(board["reported"], scores),
         "charts": charts.data(board),
     }
@@ -198,7 +219,7 @@ def _score_column(column: Mapping[str, Any], main: str) -> Column:
         key=column["key"],
         label=column["label"],
         definition=column["definition"],
-        kind="main" if column["key"] == main else "number",
+        kind="main" if column["key"] == main else "score",
         unit=column["unit"] or "",
         higher_is_better=column["higher_is_better"],
         shown=column["fold"] is None,
@@ -230,6 +251,14 @@ def _scale(scores: Sequence[Mapping[str, Any] | None]) -> Scale:
         if value is not None
     ]
     return (min(known, default=0.0), max(known, default=1.0))
+
+
+def _rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]
+) -> list[dict[str, Any]]:
+    main = next(column.key for column in columns if column.kind == "main")
+    scale = _scale([row["scores"].get(main) for row in rows])
+    return [_row(row, columns, scale) for row in rows]
 
 
 def _row(
@@ -269,27 +298,31 @@ def _cell(row: Mapping[str, Any], column: Column) -> Cell:
             return Cell(str(len(row["records"])), value=len(row["records"]))
         case "run":
             return Cell(row["reproduce"])
-    if key in row["scores"]:
-        return _score(row["scores"][key], column.unit)
-    cost = row["cost"] or {}
+        case "main" | "score":
+            return _score(row["scores"].get(key), column.unit)
+    cost = row["cost"]
     match key:
         case "trained":
-            parts = [cost.get(name) for name in ("adapter", "other", "head")]
-            return _count(None if None in parts else sum(p or 0 for p in parts))
+            return _plain(charts.trained(cost), ",d")
         case "seconds":
-            return _plain(cost.get(key), ".1f")
+            return _plain(cost[key], ",.1f")
         case "peak_bytes":
-            peak = cost.get(key)
+            peak = cost[key]
             return _plain(None if peak is None else peak / MEBI, ",.0f")
         case "flops":
-            return _plain(cost.get(key), ".3g")
+            return _plain(cost[key], ".3g")
         case "device" | "origin":
             return Cell(row[key] or "–", value=row[key])
         case "repeats":
             return Cell(str(row["repeats"]), value=row["repeats"])
+        case "trials":
+            return _plain(row["trials"], ",d")
+        case "factors":
+            parts = [f"{name} {value:.3g}" for name, value in row["factors"].items()]
+            return Cell(", ".join(parts))
         case "version":
             return Cell(_versions(row))
-    return _count(cost.get(key))
+    return _plain(cost[key], ",.0f")
 
 
 def _score(score: Mapping[str, Any] | None, unit: str) -> Cell:
@@ -302,10 +335,6 @@ def _score(score: Mapping[str, Any] | None, unit: str) -> Cell:
         same = below == above
         sub = f"± {above}" if same else f"{number(low, unit)} – {number(high, unit)}"
     return Cell(number(mean, unit), sub, mean)
-
-
-def _count(value: float | None) -> Cell:
-    return _plain(value, ",.0f")
 
 
 def _plain(value: float | None, form: str) -> Cell:
@@ -345,7 +374,18 @@ def _missing(entry: Mapping[str, Any]) -> dict[str, str]:
     parts = [f"seed {', '.join(map(str, entry['seeds']))}"] if entry["seeds"] else []
     parts += [", ".join(map(str, entry["folds"]))] if entry["folds"] else []
     name = f"{entry['strategy']} {entry['settings']}".strip()
-    return {"name": name, "what": "; ".join(parts)}
+    return {"name": name, "what": "; ".join(parts), "command": entry["command"]}
+
+
+def _failed(entry: Mapping[str, Any]) -> dict[str, str]:
+    fold = f" {entry['fold']}" if entry["fold"] else ""
+    what = f"seed {entry['seed']}{fold} {entry['status']}: {entry['reason']}"
+    return {"name": entry["strategy"], "what": what}
+
+
+def _apart(entry: Mapping[str, Any]) -> dict[str, str]:
+    here, there = (json.dumps(entry[side]) for side in ("here", "there"))
+    return {"board": entry["board"], "what": f"{entry['key']}: {here}, there {there}"}
 
 
 def _reported(
