@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 
 from clbench.board import boards, gather
-from clbench.board.table import Line
+from clbench.board.line import Line
 from clbench.contract import InputError
 from clbench.pocket.views import clip, dg
 from clbench.record import Record

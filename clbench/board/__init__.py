@@ -76,7 +76,7 @@ def documents(
         raise InputError(
             f"runs={runs} holds no record{what}{hint}; make one with `clbench run`"
         )
-    planned = plan.read(out)
+    planned = plan.read(out, scenarios or list(found))
     for name in sorted(scenarios or found):
         # Taken out, so that what is done makes room.
         made, left = boards(name, those := found.pop(name))
@@ -89,7 +89,7 @@ def missing(
 ) -> list[Missing]:
     """Every cell that a board lacks, or that is planned and has no board yet."""
     found, _ = records(runs, out)
-    planned = plan.read(out)
+    planned = plan.read(out, scenarios)
     names = {*found, *(entry.scenario for entry in planned)}
     lacking = []
     for name in sorted(scenarios or names):

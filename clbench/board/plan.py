@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from clbench import registry
+from clbench import grammar, registry
 from clbench.board.document import Missing
 from clbench.board.line import NAMED, Line, Place, command
 from clbench.board.table import Board, is_bound, label
-from clbench.config import resolve
+from clbench.config import Cell, resolve
 from clbench.contract import InputError, Scenario
 from clbench.record import Record
 
@@ -47,10 +48,14 @@ class Planned:
     command: str
 
 
-def read(out: Path) -> list[Planned]:
+def read(out: Path, scenarios: Collection[str] | None = None) -> list[Planned]:
     """The cells of `out/plan.yaml`: a list of what may follow `clbench run`.
 
     None where there is no such file.
+
+    Args:
+        out: Folder of the boards.
+        scenarios: Those whose cells are wanted; None is all.
 
     Raises:
         InputError: It is no such list, or one of its lines names no cells.
@@ -71,33 +76,55 @@ def read(out: Path) -> list[Planned]:
     found: dict[str, Planned] = {}
     for line in lines:
         try:
-            cells, _ = resolve(shlex.split(line))
+            for planned in _cells(shlex.split(line), scenarios):
+                found.setdefault(planned.identity, planned)
         except (InputError, ValueError) as error:
             raise InputError(f"{path}: '{line}': {error}") from error
-        for cell in cells:
-            name = cell.scenario.name
-            scenario = registry.load("scenario", name)
-            whole = cell.to_dict()
-            params = whole["scenario"]["params"]
-            members = [(m["name"], m["params"]) for m in whole["strategy"]]
-            repeat = [params[key] for key in scenario.replicates]
-            text = label(members, cell.recipe, params, cell.origins, scenario)
-            planned = Planned(
-                identity=_identity(
-                    members, whole["recipe"], params, cell.seed, scenario
-                ),
-                scenario=name,
-                strategy=cell.name,
-                settings=text.removeprefix(cell.name).strip(),
-                params=params,
-                place=(
-                    (cell.seed, *(NAMED if v is None else v for v in repeat)),
-                    str(params[scenario.folds]) if scenario.folds else "",
-                ),
-                command=cell.command(),
-            )
-            found.setdefault(planned.identity, planned)
     return list(found.values())
+
+
+def _cells(words: Sequence[str], scenarios: Collection[str] | None) -> list[Planned]:
+    """What one line names, less what is not wanted."""
+    settings = {setting.key: setting for setting in map(grammar.parse, words)}
+    seeds: tuple[Any, ...] = (0,)
+    rest = [word for word in words if not word.startswith("seed=")]
+    if "seed" in settings:
+        seeds = settings["seed"].values
+    if scenarios is not None and "scenario" in settings:
+        names = [name for name in settings["scenario"].values if name in scenarios]
+        if not names:
+            return []
+        rest = [word for word in rest if not word.startswith("scenario=")]
+        rest.append(f"scenario={','.join(map(grammar.write, names))}")
+    # All else is alike for every seed: it is resolved once.
+    cells, _ = resolve([*rest, f"seed={seeds[0]}"])
+    return [
+        _planned(dataclasses.replace(cell, seed=seed))
+        for cell in cells
+        for seed in seeds
+    ]
+
+
+def _planned(cell: Cell) -> Planned:
+    name = cell.scenario.name
+    scenario = registry.load("scenario", name)
+    whole = cell.to_dict()
+    params = whole["scenario"]["params"]
+    members = [(m["name"], m["params"]) for m in whole["strategy"]]
+    repeat = [params[key] for key in scenario.replicates]
+    text = label(members, cell.recipe, params, cell.origins, scenario)
+    return Planned(
+        identity=_identity(members, whole["recipe"], params, cell.seed, scenario),
+        scenario=name,
+        strategy=cell.name,
+        settings=text.removeprefix(cell.name).strip(),
+        params=params,
+        place=(
+            (cell.seed, *(NAMED if v is None else v for v in repeat)),
+            str(params[scenario.folds]) if scenario.folds else "",
+        ),
+        command=cell.command(),
+    )
 
 
 def identity(record: Record, scenario: type[Scenario]) -> str:

@@ -200,14 +200,25 @@ def board(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Write the boards, print their paths only.")
     ] = False,
+    missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing", help="Print the commands of cells that the boards lack."
+        ),
+    ] = False,
 ) -> None:
     """Compute the board of each scenario from its records.
 
-    Examples: clbench board · clbench board dg runs=runs out=leaderboards
+    Writes SCENARIO.md, .csv and .json. plan.yaml beside them says which cells they are
+    to hold; --missing writes nothing. Examples: clbench board ·
+    clbench board dg runs=runs out=leaderboards · clbench board --missing
     """
     from clbench.cli import boards
 
-    boards.write(words or [], quiet)
+    if missing:
+        boards.missing(words or [])
+    else:
+        boards.write(words or [], quiet)
 
 
 @app.command()

@@ -19,6 +19,34 @@ def write(words: Sequence[str], quiet: bool) -> None:
     Raises:
         InputError: A scenario is unknown, or has no records.
     """
+    scenarios, folders = read(words, "board")
+    from clbench.board import write_boards  # with what it computes: slow to import
+
+    for path in write_boards(folders["runs"], folders["out"], scenarios or None):
+        if not quiet and path.suffix == ".md":
+            sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
+        sys.stdout.write(f"board: {path}\n")
+
+
+def missing(words: Sequence[str]) -> None:
+    """Print the command of every cell that the boards lack, one a line.
+
+    Raises:
+        InputError: A scenario or a key is unknown, or the plan cannot be read.
+    """
+    scenarios, folders = read(words, "board")
+    from clbench import board  # with what it computes: slow to import
+
+    for entry in board.missing(folders["runs"], folders["out"], scenarios or None):
+        sys.stdout.write(f"{entry.command}\n")
+
+
+def read(words: Sequence[str], command: str) -> tuple[list[str], dict[str, Path]]:
+    """Scenarios and folders that a command line names.
+
+    Raises:
+        InputError: A scenario or a key is unknown.
+    """
     scenarios, folders = [], dict(FOLDERS)
     for word in words:
         key, equals, value = word.partition("=")
@@ -28,10 +56,5 @@ def write(words: Sequence[str], quiet: bool) -> None:
             folders[key] = Path(value)
         else:
             near = registry.nearest(key, FOLDERS)
-            raise InputError(f"unknown key '{key}'{near} (clbench board --help)")
-    from clbench.board import write_boards  # with what it computes: slow to import
-
-    for path in write_boards(folders["runs"], folders["out"], scenarios or None):
-        if not quiet and path.suffix == ".md":
-            sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
-        sys.stdout.write(f"board: {path}\n")
+            raise InputError(f"unknown key '{key}'{near} (clbench {command} --help)")
+    return scenarios, folders
