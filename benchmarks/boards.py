@@ -16,8 +16,8 @@ import argparse
 import itertools
 import json
 import random
-import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -98,3 +98,112 @@ def fill(folder: Path, count: int) -> None:
             itertools.islice(variants(pattern, drawn), share)
         ):
             (place / f"made--{number:05}.json").write_text(text)
+
+
+# --- measured ------------------------------------------------------------------------
+
+BOARD = """
+import resource, sys, time
+from pathlib import Path
+start = time.perf_counter()
+from clbench.cli import boards
+boards.write([f"runs={sys.argv[1]}", f"out={sys.argv[2]}"], True)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print("measured", time.perf_counter() - start, peak / 2**20)
+"""
+
+SORT = """
+() => {
+  const tables = [...document.querySelectorAll("table.board")];
+  const table = tables.reduce((a, b) => {
+    const rows = (t) => t.closest("article").querySelector(".count").textContent;
+    return parseInt(rows(a).split(" ").at(-2)) < parseInt(rows(b).split(" ").at(-2))
+      ? b : a;
+  });
+  location.hash = table.closest("article").id;
+  return table.closest("article").id;
+}
+"""
+"""Shows the board that has the most rows, and gives its name."""
+
+CLICK = """
+async ([board, column]) => {
+  const head = document.getElementById(board).querySelectorAll("thead th")[column];
+  const start = performance.now();
+  head.querySelector("button").click();
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  return (performance.now() - start) / 1000;
+}
+"""
+"""Seconds from a click on a header until the rows are painted in their new order."""
+
+SEEN = """
+() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done({
+  ready: performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd / 1000,
+  seen: performance.getEntriesByName("first-contentful-paint")[0].startTime / 1000,
+}))))
+"""
+
+
+def compute(runs: Path, out: Path) -> tuple[float, float]:
+    """Seconds and peak GiB of `clbench board`, the imports included."""
+    words = [sys.executable, "-c", BOARD, str(runs), str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    _, seconds, peak = done.stdout.splitlines()[-1].split()
+    return float(seconds), float(peak)
+
+
+def browse(page: Path, rounds: int) -> tuple[float, float]:
+    """Seconds until the page is there, and of a sort: the median of `rounds` each."""
+    from playwright.sync_api import sync_playwright
+
+    opened, sorted_ = [], []
+    with sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"],
+        )
+        for _ in range(rounds):
+            tab = browser.new_page()
+            begun = time.perf_counter()
+            tab.goto(page.as_uri(), wait_until="domcontentloaded")
+            tab.locator("table:visible").first.wait_for()
+            opened.append(time.perf_counter() - begun)
+            seen = tab.evaluate(SEEN)
+            print(
+                f"  DOMContentLoaded {seen['ready']:.2f} s, painted {seen['seen']:.2f}"
+            )
+            board = tab.evaluate(SORT)
+            tab.locator(f"#{board} tbody tr").first.wait_for()
+            sorted_ += [tab.evaluate(CLICK, [board, column]) for column in (1, 2, 2)]
+            tab.close()
+        browser.close()
+    return statistics.median(opened), max(sorted_)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="folder of the boards; else none")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        runs, out = Path(folder) / "runs", options.keep or Path(folder) / "boards"
+        fill(runs, options.records)
+        seconds, peak = compute(runs, out)
+        page = (out / "index.html").resolve()
+        print(f"{options.records:,} records -> every board and the page")
+        print(f"  {seconds:.1f} s, at most {1024 * peak:,.0f} MiB")
+        print(f"  index.html: {page.stat().st_size / 2**20:.1f} MiB")
+        opened, click = browse(page, options.rounds)
+    print(f"  opened in {opened:.2f} s, sorted in {click:.2f} s at most")
+    measured = {"seconds": seconds, "gigabytes": peak, "open": opened, "sort": click}
+    missed = [name for name, value in measured.items() if value > MOST[name]]
+    if missed:
+        print(f"missed: {', '.join(missed)}")
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()

@@ -200,6 +200,9 @@ def board(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Write the boards, print their paths only.")
     ] = False,
+    no_page: Annotated[
+        bool, typer.Option("--no-page", help="Leave index.html as it is.")
+    ] = False,
     missing: Annotated[
         bool,
         typer.Option(
@@ -209,16 +212,17 @@ def board(
 ) -> None:
     """Compute the board of each scenario from its records.
 
-    Writes SCENARIO.md, .csv and .json. plan.yaml beside them says which cells they are
-    to hold; --missing writes nothing. Examples: clbench board ·
-    clbench board dg runs=runs out=leaderboards · clbench board --missing
+    Writes SCENARIO.md, .csv and .json, and all boards there as one page, index.html.
+    plan.yaml beside them says which cells they are to hold; --missing writes nothing.
+    Examples: clbench board · clbench board dg runs=runs out=leaderboards ·
+    clbench board --missing
     """
     from clbench.cli import boards
 
     if missing:
         boards.missing(words or [])
     else:
-        boards.write(words or [], quiet)
+        boards.write(words or [], quiet, not no_page)
 
 
 @app.command()

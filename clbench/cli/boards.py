@@ -13,8 +13,13 @@ FOLDERS = {"runs": Path("runs"), "out": Path("leaderboards")}
 """Keys of the command, with their defaults: where records lie, where boards go."""
 
 
-def write(words: Sequence[str], quiet: bool) -> None:
+def write(words: Sequence[str], quiet: bool, page: bool = True) -> None:
     """Write the boards of the scenarios in `words`, or of all, and print them.
+
+    Args:
+        words: Scenarios, and folders as `key=DIR`.
+        quiet: Whether paths alone are printed.
+        page: Whether the page of all boards in the folder is written too.
 
     Raises:
         InputError: A scenario is unknown, or has no records.
@@ -26,6 +31,13 @@ def write(words: Sequence[str], quiet: bool) -> None:
         if not quiet and path.suffix == ".md":
             sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
         sys.stdout.write(f"board: {path}\n")
+    if page:
+        from clbench.page import read as documents
+        from clbench.page import write_page
+
+        path = folders["out"] / "index.html"
+        write_page(documents(folders["out"]), path)
+        sys.stdout.write(f"page: {path}\n")
 
 
 def missing(words: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that ends no script element."""
     import vl_convert
 
-    text = str(vl_convert.javascript_bundle()).replace("\r\n", "\n")
+    text = str(vl_convert.javascript_bundle(None)).replace("\r\n", "\n")
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -33,7 +33,9 @@ def data(board: Mapping[str, Any]) -> dict[str, Any]:
         for record in row["records"]:
             matrix = record["matrix"]
             axis = tuple((r["experience"], r["step"]) for r in matrix["rows"])
-            values = [_shown(v, matrix["unit"]) for r in matrix["rows"] for v in r["values"]]
+            values = [
+                _shown(v, matrix["unit"]) for r in matrix["rows"] for v in r["values"]
+            ]
             records.append(
                 [
                     record_name(record),
