@@ -38,7 +38,7 @@ ALLOWED = {
         "clbench.registry",
         "clbench.statistics",
     },
-    "clbench/statistics": {"clbench.statistics"},
+    "clbench/statistics": {"clbench.contract", "clbench.statistics"},
     "clbench/data": {"clbench.data", "clbench.contract"},
     "clbench/lowrank": {"clbench.contract", "clbench.lowrank", "clbench.seeding"},
     "clbench/past": {"clbench.contract", "clbench.past"},
