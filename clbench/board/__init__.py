@@ -29,6 +29,7 @@ __all__ = [
     "documents",
     "gather",
     "missing",
+    "records",
     "write_boards",
 ]
 

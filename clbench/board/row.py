@@ -64,7 +64,7 @@ def row(
         scores=_scores(board, line, metrics),
         seeds=sorted({repeat[0] for repeat in line.repeats}),
         factors=_factors(board, line),
-        cost=_cost(records),
+        cost=cost(records),
         device=_joined(cost.device for cost in costs),
         origin=_joined(member.origin for member in members),
         members=members,
@@ -137,7 +137,8 @@ def _factors(board: Board, line: Line) -> dict[str, float]:
     return {}
 
 
-def _cost(records: Sequence[Record]) -> Cost:
+def cost(records: Sequence[Record]) -> Cost:
+    """What the cells of `records` take; None where none says."""
     costs = [record.cost for record in records if record.cost is not None]
     if not costs:
         names = Cost.__dataclass_fields__

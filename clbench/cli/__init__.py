@@ -226,6 +226,45 @@ def board(
 
 
 @app.command()
+def compare(
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time
+        typer.Argument(metavar="A B scenario=NAME [runs=DIR] [out=DIR]"),
+    ] = None,
+    board: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time
+        typer.Option("--board", metavar="ID", help="Permanent name of the board."),
+    ] = None,
+    boards: Annotated[
+        bool,
+        typer.Option("--boards", help="Rank what several boards have in common."),
+    ] = False,
+    test: Annotated[
+        str, typer.Option("--test", metavar="nemenyi|wilcoxon", help="Of --boards.")
+    ] = "nemenyi",
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time
+        typer.Option("--plot", metavar="FILE.svg|FILE.png", help="Draw --boards."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two rows of a board: difference, interval, p, and on which tasks.
+
+    With --boards: mean ranks over the fullest board of each scenario, or over those
+    that --board names, and a critical-difference diagram. Examples:
+    clbench compare pego lora scenario=dg · clbench compare 'lora rank=8' lora
+    scenario=clip · clbench compare --boards dg clip --plot ranks.svg
+    """
+    from clbench.cli import comparing
+
+    console = Console()
+    if boards:
+        comparing.several(words or [], board or [], test, plot, json, console)
+    else:
+        comparing.two(words or [], board or [], json, console)
+
+
+@app.command()
 def plot(
     records: Annotated[list[Path], typer.Argument(metavar="RECORD...")],
     out: Annotated[
