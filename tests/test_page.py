@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from clbench.page import charts, embedded, render, view, write_page
+from clbench.page import across, charts, render, view, write_page
 
 SHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"
 HOSTILE = "<script>document.title='owned'</script>&\"' </script><b>"
@@ -289,7 +289,7 @@ def test_equal_documents_give_an_equal_page(documents, path):
 
 
 def test_what_says_script_ends_no_script():
-    text = str(embedded({"a": HOSTILE}))
+    text = str(charts.embedded({"a": HOSTILE}))
     assert "<" not in text
     assert json.loads(text) == {"a": HOSTILE}
 
@@ -301,6 +301,25 @@ def test_a_front_is_what_nothing_beats():
     assert charts.front(points, higher=False) == [5]
     assert charts.front([(1, 5), (1, 5)]) == [0]
     assert charts.front([]) == []
+
+
+def test_mean_ranks_over_boards_and_who_is_not_told_apart():
+    names = "abcd"
+    first = dict(zip(names, (4.0, 3.0, 2.0, 1.0), strict=True))
+    second = dict(zip(names, (4.0, 3.0, 1.0, 1.0), strict=True))
+    found = across.across([first, second | {"only here": 9.0}])
+    assert [(p.label, p.mean) for p in found["places"]] == [
+        ("a", 1.0),
+        ("b", 2.0),
+        ("c", 3.25),
+        ("d", 3.75),
+    ]
+    # q = 2.569 for four (Demšar 2006, table 5), 2.569 sqrt(4 5 / (6 2)) = 3.317.
+    assert found["critical"] == pytest.approx(3.317, abs=2e-3)
+    assert across.alike([1.0, 2.0, 3.25, 3.75], 1.5) == [(0, 1), (1, 2), (2, 3)]
+    assert across.alike([1.0, 2.0], 1.0) == []
+    assert across.across([first]) is None
+    assert across.across([{"a": 1.0, "b": 2.0}] * 3) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from pydantic_core import to_json
 from clbench.contract import InputError
 from clbench.record import Record, comparable, read
 
-
 ALIKE = (
     "strategy",
     "scenario",

@@ -10,14 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from clbench.contract import InputError
-from clbench.page import charts, view
+from clbench.page import across, charts, view
+from clbench.page.charts import embedded
 from clbench.record import write_bytes
 
 __all__ = ["read", "render", "write_page"]
@@ -26,17 +27,19 @@ Document = Mapping[str, Any]
 """What `leaderboards/<scenario>.json` holds."""
 
 
+SNIPPET = "window.vegaEmbed = vegaEmbed;"
+"""All of the charts' library that the page calls by name."""
+
 FORMAT = 1
 """Of the documents that are understood here."""
 
 
-def read(folder: Path) -> list[Document]:
+def read(folder: Path) -> Iterator[Document]:
     """The board documents in `folder`, in the order of their names.
 
     Raises:
         InputError: A JSON file there is none, or of another format.
     """
-    documents = []
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -48,16 +51,15 @@ def read(folder: Path) -> list[Document]:
                 f"{path}: a board of format {found}, and the page knows {FORMAT} only; "
                 f"write it again with `clbench board`"
             )
-        documents.append(document)
-    return documents
+        yield document
 
 
-def write_page(documents: Sequence[Document], path: Path) -> None:
+def write_page(documents: Iterable[Document], path: Path) -> None:
     """Write the page of the boards in `documents`, a family for each, to `path`."""
     write_bytes(path, render(documents).encode())
 
 
-def render(documents: Sequence[Document]) -> str:
+def render(documents: Iterable[Document]) -> str:
     """The page as text; equal documents give an equal page.
 
     It is equal for equal versions of the charts' library, which is part of it.
@@ -75,25 +77,17 @@ def render(documents: Sequence[Document]) -> str:
         lstrip_blocks=True,
     )
     template = environment.from_string(_asset("page.html.j2"))
+    families = [view.family(document) for document in documents]
     return template.render(
-        families=[view.family(document) for document in documents],
+        families=families,
+        across=across.across([f["leading"] for f in families if f["leading"]]),
+        most=max((len(b["columns"]) for f in families for b in f["boards"]), default=1),
         style=Markup(_asset("page.css")),
         script=Markup(script),
         library=Markup(library),
         allowed=" ".join(f"'{_hash(text)}'" for text in (script, library)),
         specs=embedded(charts.SPECS),
-        embedded=embedded,
     )
-
-
-def embedded(value: Any) -> Any:
-    """`value` as JSON that may stand within a script element: it cannot end it."""
-    from markupsafe import Markup
-
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 def _asset(name: str) -> str:
@@ -105,7 +99,7 @@ def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that ends no script element."""
     import vl_convert
 
-    text = str(vl_convert.javascript_bundle(None)).replace("\r\n", "\n")
+    text = str(vl_convert.javascript_bundle(SNIPPET)).replace("\r\n", "\n")
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -2,6 +2,7 @@
 const ABOUT = {
   trained: "trained parameters", seconds: "seconds a cell", peak: "peak MiB",
 };
+const MANY = 300; // marks that are painted at once rather than kept as elements
 const SERIES = 6; // strategies whose curves can be told apart
 
 let loaded = false;
@@ -59,7 +60,7 @@ async function draw(element, kind, values) {
   element.finish?.();
   const spec = filled(specs()[kind], values);
   const made = await library()(element, spec, {
-    actions: false, ast: true, renderer: "svg", defaultStyle: false, config: theme(),
+    actions: false, ast: true, renderer: values.values.length > MANY ? "canvas" : "svg", defaultStyle: false, config: theme(),
     tooltip: { theme: "custom", disableDefaultStyle: true },
   });
   element.finish = () => made.finalize();

@@ -7,6 +7,7 @@ that each is embedded once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -68,6 +69,16 @@ def data(board: Mapping[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "fronts": {cost: _front_of(rows, cost, main) for cost in COSTS},
     }
+
+
+def embedded(value: Any) -> Any:
+    """`value` as JSON that may stand within a script element: it cannot end it."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
 
 
 def record_name(record: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 // Tabs, tables, definitions, copying, themes. In the head, so that what is hidden is
 // hidden before it is drawn; everything else waits for the document.
 const root = document.documentElement;
-const STEP = 100; // rows that a table shows before anybody asks for more
+const STEP = 50; // rows that a table shows before anybody asks for more
 const memory = {
   // Storage may be forbidden, as for some files that are opened from disk.
   get() { try { return localStorage.getItem("clbench-theme"); } catch { return null; } },

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from clbench.page import charts
+from clbench.page import across, charts
 
 MEBI = 2**20
 
@@ -48,7 +48,7 @@ class Column:
         return {True: "↑", False: "↓", None: ""}[self.higher_is_better]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A cell: what it says, and what it sorts by.
 
@@ -176,11 +176,13 @@ AFTER = (
 
 def family(document: Mapping[str, Any]) -> dict[str, Any]:
     """A tab of the page: the boards of one scenario."""
+    boards = document["boards"]
     return {
         "name": document["scenario"],
         "summary": document["summary"],
-        "boards": [_board(board) for board in document["boards"]],
+        "boards": [_board(board) for board in boards],
         "unread": document["unread"],
+        "leading": across.leading(boards[0]) if boards else {},
     }
 
 
@@ -210,7 +212,7 @@ def _board(board: Mapping[str, Any]) -> dict[str, Any]:
         "missing": [_missing(entry) for entry in board["missing"]],
         "failed": [_failed(entry) for entry in board["failed"]],
         "reported": _reported(board["reported"], scores),
-        "charts": charts.data(board),
+        "charts": charts.embedded(charts.data(board)),
     }
 
 
