@@ -191,7 +191,7 @@ def document(scenario: str, names: list[str] = NAMES, seed: int = 0) -> dict[str
                 "apart": [
                     {"board": "other", "key": "budget.steps", "here": 600, "there": 7}
                 ],
-                "note": "",
+                "note": "Last is against `finetune arrival=joint`.",
                 "reported": [
                     {
                         "label": "CoDyRA",
@@ -603,7 +603,7 @@ def test_dark_and_light(visit):
 def test_it_fits_and_is_photographed(visit, width, scheme):
     tab = visit(width=width, scheme=scheme)
     SHOTS.mkdir(parents=True, exist_ok=True)
-    for where in ("", CLIP, "#dg-pocket-pocket-9676097a"):
+    for where in ("", CLIP):
         tab.evaluate("where => { location.hash = where }", where or "#overview")
         tab.locator("[role=tabpanel]:visible").wait_for()
         if where == CLIP:

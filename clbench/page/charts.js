@@ -85,6 +85,13 @@ function marks(low, high) {
   return between([...Array(12).keys()].map((n) => (Math.ceil(low / step) + n) * step));
 }
 
+// Whole numbers up to the largest of `numbers`, ten of them at most.
+function whole(numbers) {
+  const most = Math.max(...numbers);
+  const step = Math.ceil((most + 1) / 10);
+  return [...Array(Math.floor(most / step) + 1).keys()].map((n) => n * step);
+}
+
 // Which points have room for their names, and on which side: a front rises to the right,
 // so that the room is above it on the left. The best are named first.
 function labels(points) {
@@ -205,7 +212,7 @@ class Figures {
     }
     const unit = matrix.unit ? ` (${matrix.unit})` : "";
     const cell = (element.clientWidth - 70) / tasks.length;
-    const long = Math.max(...tasks.map((task) => task.length)) * 7 > cell;
+    const long = Math.max(...tasks.flatMap((task) => task.split(": ")).map((part) => part.length)) * 6.5 > cell;
     return draw(element, "heat", {
       values, height: 30 * axis.length, surface: colour("surface"), domain: [0, 1], range: [colour("heat-low"), colour("heat-high")],
       onstrong: colour("on-high"), onweak: colour("on-low"), metric: `${matrix.metric}${unit}`,
@@ -283,7 +290,7 @@ class Figures {
     }
     return Promise.all(lines.map(([task, values], n) => draw(many.children[n], "curve", {
       values, title: task, x: steps ? "step" : "experiences", domain: domain(values),
-      count: Math.min(8, new Set(values.map((value) => value.x)).size),
+      ticks: steps ? undefined : whole(values.map((value) => value.x)),
       labels: this.chosen.map((c) => rows[c].label), colours: this.chosen.map((c) => colour(paint.get(c))),
       description: `${task} over the stream: ${this.chosen.map((c) => rows[c].label).join(", ")}`,
     })));

@@ -221,7 +221,13 @@ HEAT = {
             "field": "task",
             "type": "ordinal",
             "sort": None,
-            "axis": {"title": None, "orient": "top", "labelAngle": "$angle"},
+            "axis": {
+                "title": None,
+                "orient": "top",
+                "labelAngle": "$angle",
+                # What a task is measured by stands below its name.
+                "labelExpr": "split(datum.label, ': ')",
+            },
         },
         "y": {
             "field": "row",
@@ -270,7 +276,7 @@ CURVE = {
         "x": {
             "field": "x",
             "type": "quantitative",
-            "axis": {"title": "$x", "tickMinStep": 1, "tickCount": "$count"},
+            "axis": {"title": "$x", "values": "$ticks", "tickCount": 6},
             "scale": {"nice": False, "padding": 6},
         },
         "y": {

@@ -82,8 +82,8 @@ BEFORE = (
 GROUP = Column(
     "group",
     "Group",
-    "Rank group: strategies whose difference in the main score is within noise "
-    "share a letter.",
+    "Rank group: strategies that tests do not tell apart from the best of them share a "
+    "letter. None with too few repeats.",
     "group",
 )
 
@@ -208,7 +208,8 @@ def _board(board: Mapping[str, Any]) -> dict[str, Any]:
         "bounds": any(row["bound"] for row in shown),
         "few": any(row["few"] for row in shown),
         "apart": [_apart(entry) for entry in board["apart"]],
-        "note": board["note"],
+        # Every second part is a name or a command.
+        "note": board["note"].split("`"),
         "missing": [_missing(entry) for entry in board["missing"]],
         "failed": [_failed(entry) for entry in board["failed"]],
         "reported": _reported(board["reported"], scores),
