@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ from clbench.record import (
     StrategyPart,
     Trainable,
 )
+from clbench.record import write as write_record
+
+STYLES = ("photo", "cartoon", "sketch", "painting")
+"""Domains of the embedded `dg`."""
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -213,6 +218,20 @@ def shared() -> Path:
 def make_record() -> Callable[..., Record]:
     """Makes the record of a cell of `dg` that was never run, with the facts given."""
     return _record
+
+
+@pytest.fixture
+def runs(tmp_path: Path, make_record: Callable[..., Record]) -> Callable[..., None]:
+    """A folder of records of `dg`; calling it adds one for each combination."""
+    folder = tmp_path / "runs"
+
+    def add(strategy="lora", seeds=(0,), targets=STYLES, **facts):
+        for seed, target in itertools.product(seeds, targets):
+            made = make_record(strategy=strategy, seed=seed, target=target, **facts)
+            write_record(made, folder / "dg" / f"{strategy}--{made.key}.json")
+
+    add.folder = folder
+    return add
 
 
 def _record(

@@ -21,20 +21,6 @@ PUBLISHED = Path(__file__).resolve().parents[1] / "leaderboards"
 STYLES = ("photo", "cartoon", "sketch", "painting")
 
 
-@pytest.fixture
-def runs(tmp_path, make_record):
-    """A folder of records; calling it adds one for each combination."""
-    folder = tmp_path / "runs"
-
-    def add(strategy="lora", seeds=(0,), targets=STYLES, **facts):
-        for seed, target in itertools.product(seeds, targets):
-            made = make_record(strategy=strategy, seed=seed, target=target, **facts)
-            write(made, folder / "dg" / f"{strategy}--{made.key}.json")
-
-    add.folder = folder
-    return add
-
-
 def build(runs):
     found, _ = gather([runs.folder])
     return boards("dg", found)
