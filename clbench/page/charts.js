@@ -212,7 +212,7 @@ class Figures {
     }
     const unit = matrix.unit ? ` (${matrix.unit})` : "";
     const cell = (element.clientWidth - 70) / tasks.length;
-    const long = Math.max(...tasks.flatMap((task) => task.split(": ")).map((part) => part.length)) * 6.5 > cell;
+    const long = Math.max(...tasks.flatMap((task) => task.split(": ")).map((part) => part.length)) * 5.8 > cell;
     return draw(element, "heat", {
       values, height: 30 * axis.length, surface: colour("surface"), domain: [0, 1], range: [colour("heat-low"), colour("heat-high")],
       onstrong: colour("on-high"), onweak: colour("on-low"), metric: `${matrix.metric}${unit}`,

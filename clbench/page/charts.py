@@ -276,7 +276,7 @@ CURVE = {
         "x": {
             "field": "x",
             "type": "quantitative",
-            "axis": {"title": "$x", "values": "$ticks", "tickCount": 6},
+            "axis": {"title": "$x", "values": "$ticks", "format": ",d"},
             "scale": {"nice": False, "padding": 6},
         },
         "y": {
