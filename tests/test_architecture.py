@@ -20,6 +20,7 @@ ALLOWED = {
         "clbench.seeding",
     },
     "scenarios": {
+        "clbench.classification",
         "clbench.contract",
         "clbench.data",
         "clbench.matrix",
@@ -42,7 +43,7 @@ ALLOWED = {
     "clbench/past": {"clbench.contract", "clbench.past"},
     "clbench/models": {"clbench.contract", "clbench.models", "clbench.pocket"},
     "clbench/pocket": {"clbench.pocket", "clbench.contract"},
-    "clbench/metrics": {"clbench.metrics", "clbench.contract"},
+    "clbench/metrics": {"clbench.metrics", "clbench.contract", "clbench.matrix"},
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from clbench.avalanche.examples import INNER, Classification, Examples, OverBatches
+from clbench.avalanche.examples import INNER, Examples, Logits, OverBatches
 from clbench.contract import (
     Budget,
     Card,
@@ -32,7 +32,7 @@ AVERAGE = Metric(
 )
 
 
-class BenchmarkScenario(Classification, Scenario):
+class BenchmarkScenario(Logits, Scenario):
     """A benchmark of Avalanche's as a scenario: each test experience is a task.
 
     A plugin names one in a subclass: `benchmark` and `network`, and `head` where the

@@ -1,4 +1,4 @@
-"""What both ways share: batches from Avalanche's examples, and classification."""
+"""What both ways share: batches from Avalanche's examples, networks over them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from clbench.contract import Batch, Data, Layer, Problem
+from clbench.classification import Classification
+from clbench.contract import Batch, Data, Layer
 from clbench.models.roles import layers
 
 INNER = "network"
@@ -66,25 +66,8 @@ class Examples(Data):
             left = left[self.batch :]
 
 
-class Classification(Problem):
-    """Classification by logits: what a script and a benchmark have in common."""
-
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy."""
-        return F.cross_entropy(output, batch["label"])
-
-    def merit(self, output: Tensor, batch: Batch) -> Tensor:
-        """(B,) log-probability of the label."""
-        return -F.cross_entropy(output, batch["label"], reduction="none")
-
-    def distance(self, new: Tensor, old: Tensor, batch: Batch) -> Tensor:
-        """Kullback-Leibler divergence of the new prediction from the old, mean."""
-        return F.kl_div(
-            new.log_softmax(-1),
-            old.log_softmax(-1),
-            reduction="batchmean",
-            log_target=True,
-        )
+class Logits(Classification):
+    """Classification by a network whose linear maps show their roles."""
 
     def adaptable(self, model: nn.Module) -> Iterator[Layer]:
         """Linear maps whose roles are found by structure."""

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clbench.avalanche.examples import INNER, Classification, Examples, OverBatches
+from clbench.avalanche.examples import INNER, Examples, Logits, OverBatches
 from clbench.contract import Batch, Budget, Experience, Layer, Recipe, Strategy
 from clbench.engine import Session
 
@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     from avalanche.core import SupervisedPlugin
 
 
-class ScriptProblem(Classification):
+class ScriptProblem(Logits):
     """What a strategy may know of an Avalanche script.
 
     Args:
