@@ -99,13 +99,13 @@ def compare(
         InputError: There are no such rows, no board has both, several have, or the
             rows have no seed in common.
     """
-    found, _ = records(runs, out)
-    if scenario not in found:
+    found, _ = records(runs, out).of(scenario)
+    if not found:
         raise InputError(
             f"there is no record of {scenario} in runs={runs} or out={out}; make one "
             f"with `clbench run`"
         )
-    made, _ = boards(scenario, found[scenario])
+    made, _ = boards(scenario, found)
     known = {identifier(scenario, board): board for board in made}
     chosen = _board(known, a, b, scenario, identity)
     board = known[chosen]

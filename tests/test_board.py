@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 import shutil
@@ -151,6 +152,37 @@ def test_an_edited_record_never_enters_a_board(runs, tmp_path):
     assert "| seeds |" not in text
 
 
+def test_records_are_read_by_the_scenario_that_they_name(runs, tmp_path):
+    runs("lora", accuracy=0.5)
+    folder = runs.folder / "dg"
+    for path in folder.iterdir():
+        # A record is its content: neither its folder nor the order of keys is.
+        document = json.loads(path.read_text())
+        text = json.dumps(document, sort_keys=True)
+        (runs.folder / path.name).write_text(text)
+        path.unlink()
+    (runs.folder / "notes.json").write_text("{}")
+    (runs.folder / "broken.json").write_text('{"scenario": {"name": "clip", ')
+    *_, other, _, _, path = write_boards(runs.folder, tmp_path / "out")
+    text = path.read_text()
+    assert [row[1] for row in rows(text)] == ["`lora`"]
+    assert "notes.json`: not a record (no schema_version)" in text
+    # What says that it is of another scenario is left out there.
+    assert "broken.json" not in text
+    assert other.name == "clip.md"
+    assert "broken.json`: not a record (" in other.read_text()
+
+
+def test_a_record_that_names_a_path_writes_none(runs, tmp_path, make_record):
+    made = make_record()
+    part = made.scenario.model_copy(update={"name": "../escaped"})
+    runs("lora")
+    write(made.model_copy(update={"scenario": part}), runs.folder / "escaped.json")
+    text = page(runs, tmp_path)
+    assert "escaped.json`: '../escaped' is no scenario" in text
+    assert not list(tmp_path.glob("escaped*"))
+
+
 def test_of_a_cell_that_ran_twice_the_newer_counts(runs, tmp_path, make_record):
     runs("lora", accuracy=0.5)
     published = tmp_path / "out" / "dg" / "records"
@@ -271,6 +303,28 @@ def test_orders_repeat_an_experiment_as_seeds_do(stream, tmp_path):
     ((row,)) = rows(text)
     assert row[-1] == "6* (2 seeds, 3 order_seed)"
     assert "seed=0,1 scenario.order_seed=0,1,2" in text
+
+
+def test_seeds_and_orders_are_factors_of_their_own(stream, tmp_path):
+    """The last accuracy is 0.5 + 0.1 seed + 0.2 order: nothing is left over."""
+    for seed, order in itertools.product((0, 1), (0, 1, 2)):
+        last = 0.3 + 0.1 * seed + 0.2 * order
+        stream("lora", [[0.5, 0.5], [last, last]], seed=seed, order_seed=order)
+    for seed in (0, 1):
+        stream("pego", [[0.5, 0.5], [0.6, 0.6]], seed=seed)
+    write_boards(stream.folder, tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "clip.json").read_text())
+    lora, pego = sorted(document["boards"][0]["rows"], key=lambda row: row["label"])
+    # Standard deviations of (0, 10) and of (0, 20, 40).
+    wanted = {"seed": 7.0710678, "order_seed": 20.0, "rest": 0.0}
+    assert lora["factors"] == pytest.approx(wanted, abs=1e-6)
+    assert pego["factors"] == {}
+    # Seeds repeat the experiment: the interval is that of their two means.
+    score = lora["scores"]["last"]
+    assert (len(score["values"]), lora["few"]) == (6, True)
+    assert score["high"] - score["mean"] == pytest.approx(12.7062 * 5, rel=1e-4)
+    text = (tmp_path / "out" / "clip.md").read_text()
+    assert "| `lora` | 7.1 | 20.0 | 0.0 |" in text
 
 
 def test_joint_training_is_a_bound_on_the_same_board(stream, tmp_path):

@@ -24,8 +24,8 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
     )
 
 
-COMMANDS = ("run", "list", "grid", "show", "board", "plot", "explain", "conformance")
-COMMANDS += ("check", "new", "export", "doctor", "compare")
+COMMANDS = ("run", "list", "grid", "show", "board", "compare", "plot", "explain")
+COMMANDS += ("conformance", "check", "new", "export", "doctor")
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 
 

@@ -7,7 +7,6 @@ scores, `plan` knows which are missing. `build` makes the document of all that, 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from clbench import registry
 from clbench.board import document, flat, markdown, plan
 from clbench.board.build import document as build
 from clbench.board.document import Document, Missing
-from clbench.board.gather import Found, Left, gather
+from clbench.board.gather import Found, Left, Records, gather
 from clbench.board.table import Board, boards
 from clbench.contract import InputError
 from clbench.record import write_bytes
@@ -25,6 +24,7 @@ __all__ = [
     "Document",
     "Found",
     "Left",
+    "Records",
     "boards",
     "documents",
     "gather",
@@ -67,47 +67,55 @@ def documents(
         scenarios: Those whose boards are made; None is all.
 
     Raises:
-        InputError: There is no record, or none of a scenario in `scenarios`.
+        InputError: There is no file of a record, or none of a scenario in `scenarios`.
     """
-    found, unread = records(runs, out)
-    lacking = [name for name in scenarios or () if name not in found]
-    if lacking or not found:
-        what = f" of {lacking[0]}" if lacking else ""
-        hint = f" ({unread[0].path}: {unread[0].reason})" if unread else ""
-        raise InputError(
-            f"runs={runs} holds no record{what}{hint}; make one with `clbench run`"
-        )
-    planned = plan.read(out, scenarios or list(found))
-    for name in sorted(scenarios or found):
-        # Taken out, so that what is done makes room.
-        made, left = boards(name, those := found.pop(name))
-        gaps, _ = _gaps(name, made, those, planned)
-        yield build(name, _summary(name), made, gaps, [*left, *unread], out)
+    found = records(runs, out)
+    names = sorted(scenarios or found.scenarios)
+    lacking = [name for name in names if name not in found.scenarios]
+    if lacking or not names:
+        raise InputError(_nothing(runs, found, *lacking[:1]))
+    planned = plan.read(out, names)
+    # One after another: what is done makes room.
+    for name in names:
+        yield _document(name, found, planned, out)
 
 
 def missing(
     runs: Path, out: Path, scenarios: Sequence[str] | None = None
 ) -> list[Missing]:
     """Every cell that a board lacks, or that is planned and has no board yet."""
-    found, _ = records(runs, out)
+    found = records(runs, out)
     planned = plan.read(out, scenarios)
-    names = {*found, *(entry.scenario for entry in planned)}
+    names = {*found.scenarios, *(entry.scenario for entry in planned)}
     lacking = []
     for name in sorted(scenarios or names):
-        those = found.pop(name, [])
+        those, _ = found.of(name)
         made, _ = boards(name, those)
         gaps, others = _gaps(name, made, those, planned)
         lacking += [entry for gap in gaps for entry in gap] + others
     return lacking
 
 
-def records(runs: Path, out: Path) -> tuple[dict[str, list[Found]], list[Left]]:
-    """Records below `runs` and those in `out`, by scenario; and the unread."""
-    found, unread = gather([runs, *sorted(out.glob("*/records"))])
-    by_scenario: dict[str, list[Found]] = defaultdict(list)
-    for entry in found:
-        by_scenario[entry.record.scenario.name].append(entry)
-    return by_scenario, unread
+def records(runs: Path, out: Path) -> Records:
+    """The records below `runs`, and those published in `out`."""
+    return Records([runs, *sorted(out.glob("*/records"))])
+
+
+def _document(
+    name: str, found: Records, planned: Sequence[plan.Planned], out: Path
+) -> Document:
+    those, unread = found.of(name)
+    made, left = boards(name, those)
+    gaps, _ = _gaps(name, made, those, planned)
+    return build(name, _summary(name), made, gaps, [*left, *unread], out)
+
+
+def _nothing(runs: Path, found: Records, name: str = "") -> str:
+    """What to say where there is no record of a scenario, or none at all."""
+    _, unread = found.of(name)
+    hint = f" ({unread[0].path}: {unread[0].reason})" if unread else ""
+    what = f" of {name}" if name else ""
+    return f"runs={runs} holds no record{what}{hint}; make one with `clbench run`"
 
 
 def _gaps(

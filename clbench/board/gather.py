@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
-
+from clbench import registry
 from clbench.contract import InputError
 from clbench.record import Record, comparable, read
 
-ALIKE = (
-    "strategy",
-    "scenario",
-    "recipe",
-    "origins",
-    "budget",
-    "learned",
+_NAME = re.compile(rb'"scenario"\s*:\s*\{\s*"name"\s*:\s*"([^"]*)"')
+"""Where a record says which scenario it is of."""
+
+PARTS: tuple[str, ...] = (
+    *("strategy", "scenario", "recipe", "origins", "budget", "learned"),
     "environment",
 )
-"""Parts of a record that many records have in common."""
+"""What many records have alike."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,52 @@ class Left:
     reason: str
 
 
+class Records:
+    """The records below some folders, read scenario by scenario.
+
+    Thousands of records take hundreds of megabytes: only those of the scenario at hand
+    are in memory.
+
+    Args:
+        folders: Where to look.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._paths: dict[str, list[Path]] = defaultdict(list)
+        known = registry.find("scenario")
+        loose = []
+        for path in _files(folders):
+            name = _named(path)
+            if name in known:
+                self._paths[name].append(path)
+            else:
+                loose.append(path)
+        # What does not say in the usual place which scenario it is of is read at once.
+        found, self._left = _read(loose)
+        for entry in found:
+            name = entry.record.scenario.name
+            if name.isidentifier():
+                self._paths[name].append(entry.path)
+            else:
+                self._left.append(Left(entry.path, f"'{name}' is no scenario"))
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Names of the scenarios that there are files of."""
+        return sorted(self._paths)
+
+    def of(self, scenario: str) -> tuple[list[Found], list[Left]]:
+        """Those of a scenario as `gather` gives them, and what may be of any."""
+        found, left = _read(self._paths.get(scenario, []))
+        kept = [entry for entry in found if entry.record.scenario.name == scenario]
+        other = [
+            Left(entry.path, f"names {scenario} and is of another scenario")
+            for entry in found
+            if entry.record.scenario.name != scenario
+        ]
+        return kept, [*left, *other, *self._left]
+
+
 def gather(folders: Iterable[Path]) -> tuple[list[Found], list[Left]]:
     """Every record below `folders`, in the order of their configurations.
 
@@ -47,12 +93,16 @@ def gather(folders: Iterable[Path]) -> tuple[list[Found], list[Left]]:
     word on whether their numbers are equal. A record that is damaged or edited is left
     out too.
     """
+    return _read(_files(folders))
+
+
+def _read(paths: Sequence[Path]) -> tuple[list[Found], list[Left]]:
     by_key: dict[str, Found] = {}
-    known_parts: dict[tuple[str, bytes], Any] = {}
     left = []
-    for path in _files(folders):
+    alike: dict[str, Any] = {}
+    for path in paths:
         try:
-            found = Found(path, _sharing(read(path), known_parts))
+            found = Found(path, _shared(read(path), alike))
         except InputError as error:
             reason = str(error).removeprefix(f"{path}: ")
             left.append(Left(path, reason))
@@ -71,19 +121,15 @@ def gather(folders: Iterable[Path]) -> tuple[list[Found], list[Left]]:
     return order, left
 
 
-def _sharing(record: Record, known: dict[tuple[str, bytes], Any]) -> Record:
-    """`record`, its parts the same objects as equal parts of earlier records.
-
-    A board's records are alike in most of what they say: of ten thousand, that is half
-    of their memory.
-    """
-    parts = {name: getattr(record, name) for name in ALIKE}
-    return record.model_copy(
-        update={
-            name: known.setdefault((name, to_json(part)), part)
-            for name, part in parts.items()
-        }
-    )
+def _shared(record: Record, alike: dict[str, Any]) -> Record:
+    """`record` with parts of those before it where they are equal: half the memory."""
+    parts = {}
+    for name in PARTS:
+        part = getattr(record, name)
+        plain = isinstance(part, dict)
+        text = json.dumps(part) if plain else part.model_dump_json()
+        parts[name] = alike.setdefault(f"{name} {text}", part)
+    return record.model_copy(update=parts)
 
 
 def _files(folders: Iterable[Path]) -> list[Path]:
@@ -95,6 +141,15 @@ def _files(folders: Iterable[Path]) -> list[Path]:
         if not path.name.startswith(".")
     }
     return list(files.values())
+
+
+def _named(path: Path) -> str:
+    """The scenario that a file says it is of; empty where it does not."""
+    try:
+        match = _NAME.search(path.read_bytes())
+    except OSError:
+        return ""
+    return "" if match is None else match[1].decode(errors="replace")
 
 
 def _repeated(newer: Found, older: Found) -> str:
