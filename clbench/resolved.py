@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge
@@ -18,6 +18,9 @@ from clbench import schema
 from clbench.contract import Count, Recipe
 from clbench.grammar import write
 from clbench.plugin import Kind
+
+if TYPE_CHECKING:
+    from clbench.record import Record
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,30 @@ class Cell:
             },
             origins=dict(plain["origins"]),
             tuned=plain["tuned"],
+        )
+
+    @classmethod
+    def from_record(cls, record: Record) -> Cell:
+        """The cell that left `record`, whatever is tuned or default by now.
+
+        Raises:
+            InputError: A plugin is unknown here, or does not take its parameters.
+        """
+        members = [
+            {"name": m.name, "params": m.params} for m in record.strategy.members
+        ]
+        start = "recipe."
+        given = [k.removeprefix(start) for k in record.origins if k.startswith(start)]
+        scenario = {"name": record.scenario.name, "params": record.scenario.params}
+        return cls.from_dict(
+            {
+                "strategy": members,
+                "scenario": scenario,
+                "seed": record.seed,
+                "recipe": {name: record.recipe[name] for name in given},
+                "origins": record.origins,
+                "tuned": "tuned=false" not in shlex.split(record.command),
+            }
         )
 
     def to_yaml(self) -> str:

@@ -270,6 +270,7 @@ def _record(
             "steps": cell.scenario.params["steps"] or 300,
             "batch_size": 48,
             "evaluate_every": 50,
+            "models": 1,
         },
         learned={name: 1 for name in domains if name != target},
         rows=rows,

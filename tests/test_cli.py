@@ -25,7 +25,7 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
 
 
 COMMANDS = ("run", "list", "grid", "show", "board", "plot", "explain", "conformance")
-COMMANDS += ("check", "new", "export", "doctor")
+COMMANDS += ("check", "new", "export", "doctor", "verify", "submit")
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 
 

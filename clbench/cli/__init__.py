@@ -200,14 +200,55 @@ def board(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Write the boards, print their paths only.")
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; exit code 1 if a board differs."),
+    ] = False,
 ) -> None:
     """Compute the board of each scenario from its records.
+
+    With --check: say which board was edited by hand and which published record does
+    not count, a line each. Records in runs= are looked at only if it is given.
 
     Examples: clbench board · clbench board dg runs=runs out=leaderboards
     """
     from clbench.cli import boards
 
+    if check:
+        raise typer.Exit(boards.check(words or []))
     boards.write(words or [], quiet)
+
+
+@app.command()
+def verify(
+    words: Annotated[
+        list[str], typer.Argument(metavar="RECORD... [scenario.root=DIR] [device=]")
+    ],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Run the first part only: a few rows.")
+    ] = False,
+    within: Annotated[
+        float,
+        typer.Option("--within", min=0, help="Difference that counts as equal."),
+    ] = 0.0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress, the verdicts only.")
+    ] = False,
+) -> None:
+    """Run the cells of records again and say `equal`, or where they differ.
+
+    A record is never touched. It runs with its own parameters and as many threads as it
+    had; where its data lie is given again. Keys: scenario.root= device= threads=
+    plugins=. Exit code: 0 all are equal, 1 one differs, 2 one cannot be run here.
+
+    Example: clbench verify runs/dg/*.json --quick
+    """
+    from clbench.cli import verifying
+
+    code = verifying.verify(
+        words, quick=quick, within=within, silent=quiet, console=Console()
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
