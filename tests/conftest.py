@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from clbench import __version__
 from clbench.config import resolve
 from clbench.contract import (
     Batch,
@@ -299,5 +300,7 @@ def _record(
 
 
 def _plugin(name: str, params: Mapping[str, Any]) -> Plugin:
-    origin = Origin(kind="built in", sha256="b" * 64)
+    origin = Origin(
+        kind="built in", distribution="clbench", version=__version__, sha256="b" * 64
+    )
     return Plugin(name=name, params=dict(params), origin=origin)

@@ -252,6 +252,36 @@ def verify(
 
 
 @app.command()
+def submit(
+    records: Annotated[list[Path], typer.Argument(metavar="RECORD...")],
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", help="Folder of the boards.")
+    ] = Path("leaderboards"),
+    allow_dirty: Annotated[
+        bool,
+        typer.Option("--allow-dirty", help="Take records of a changed checkout too."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at the records, copy nothing.")
+    ] = False,
+) -> None:
+    """Look at records and copy those that may join the published ones.
+
+    A damaged or edited record, a failed cell, another budget, unknown versions, and
+    other numbers than the published ones are refused, each with its reason. Exit code:
+    0 all records are published, 2 one was refused.
+
+    Example: clbench submit runs/dg/*.json
+    """
+    from clbench.cli import submitting
+
+    code = submitting.submit(
+        records, into, allow_dirty=allow_dirty, dry_run=dry_run, console=Console()
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def plot(
     records: Annotated[list[Path], typer.Argument(metavar="RECORD...")],
     out: Annotated[
