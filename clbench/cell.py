@@ -13,7 +13,7 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
-from clbench import compose, outcomes, record, registry
+from clbench import compose, outcomes, record, registry, tracking
 from clbench.contract import Experience, InputError, Problem, Scenario, trainable
 from clbench.engine import Loop, NotFinite, Session, Watch, loader
 from clbench.environment import environment
@@ -57,9 +57,12 @@ def run_cell(
     Raises:
         InputError: The configuration cannot be run; nothing is written.
     """
+    tracking.check(options.track)
     scenario = build_scenario(cell)
     with global_seed(cell.seed):
-        return _Attempt(cell, options, reporter, scenario, rows).run()
+        made = _Attempt(cell, options, reporter, scenario, rows).run()
+    tracking.send(options.track, made, options.out, reporter)
+    return made
 
 
 def build_scenario(cell: Cell) -> Scenario:

@@ -196,6 +196,7 @@ class Options:
         tuned: Whether tuned settings apply.
         threads: CPU threads of torch; null leaves the choice to it.
         keep: Whether the trained model is kept beside its record, for `clbench export`.
+        track: Where cells that were run are sent to be watched; see docs/tracking.md.
         force: Run cells again whose record exists.
         quiet: Show no progress.
         json: Print one JSON object for each cell and nothing else.
@@ -207,6 +208,7 @@ class Options:
     tuned: bool = True
     threads: Count | None = None
     keep: bool = False
+    track: Literal["none", "tensorboard", "wandb", "mlflow", "trackio"] = "none"
     force: bool = False
     quiet: bool = False
     json: bool = False

@@ -178,14 +178,14 @@ def compare(
             compares all, and what the cells logged, learned and cost.
         within: Gap up to which numbers count as equal.
     """
-    documents = [_compared(record, rows) for record in (then, now)]
+    old, new = _compared(then, rows), _compared(now, rows)
     environment = list(_environment(then, now))
     if within > 0:
         # What rounds differently renders differently, by a pixel in a thousand.
-        prints = [document["data card"].pop("fingerprint") for document in documents]
-        if prints[0] != prints[1]:
+        prints = {document["data card"].pop("fingerprint") for document in (old, new)}
+        if len(prints) > 1:
             environment.append("the fingerprint of the data")
-    found = sorted(_differences(*documents), key=lambda d: -d.gap)
+    found = sorted(_differences(old, new), key=lambda d: -d.gap)
     entries = then.rows[:rows]
     return Verdict(
         differences=found,

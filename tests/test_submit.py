@@ -157,8 +157,13 @@ def test_a_budget_that_a_board_has_is_right(one, into):
     assert decision.outcome == "accepted"
 
 
+NONE = {"status": "unsupported", "reason": "there is no head"}
+
+
 def test_a_budget_that_cannot_be_looked_at_is_noted(one, into):
-    (decision,) = submit([one(dataset="folder", root="/none", target="art")], into)
+    (decision,) = submit(
+        [one(dataset="folder", root="/none", target="art", **NONE)], into
+    )
     assert decision.outcome == "accepted"
     assert any("could not be compared" in note for note in decision.notes)
     assert any("names a folder of yours" in note for note in decision.notes)

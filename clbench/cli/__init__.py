@@ -72,7 +72,7 @@ RUN_HELP = """Run cells: every combination of the values given.
   scenario.KEY=VALUE      (clbench show scenario=NAME)
   seed=NUMBER             0 unless given
   recipe.KEY=VALUE        the optimizer (clbench show recipe)
-  device= out= plugins= tuned= threads=  (clbench show options)
+  device= out= plugins= tuned= threads= track=  (clbench show options)
   +experiment=FILE        what --config printed; keys beside it go above it
 
 \b
