@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from clbench.board import markdown
+from clbench.board import markdown, reported
 from clbench.board.gather import Found, Left, gather
 from clbench.board.table import Board, boards
 from clbench.contract import InputError
@@ -24,6 +24,8 @@ def write_boards(
 ) -> list[Path]:
     """Write `out/<scenario>.md` for each scenario that has records.
 
+    Beside them goes `out/reported.md`, if `out/reported` has figures from papers.
+
     Args:
         runs: Folder of the records of this place; there may be none.
         out: Folder of the boards. Records published there, in
@@ -31,7 +33,8 @@ def write_boards(
         scenarios: Those whose boards are written; None is all.
 
     Raises:
-        InputError: There is no record, or none of a scenario in `scenarios`.
+        InputError: There is no record, or none of a scenario in `scenarios`, or a file
+            of reported figures is not right.
     """
     records, left = gather([runs, *sorted(out.glob("*/records"))])
     by_scenario: dict[str, list[Found]] = defaultdict(list)
@@ -49,4 +52,8 @@ def write_boards(
         text = markdown.render(name, *boards(name, by_scenario[name]), unread=left)
         paths.append(out / f"{name}.md")
         write_bytes(paths[-1], text.encode())
+    figures = reported.page(out / "reported")
+    if figures is not None:
+        paths.append(out / "reported.md")
+        write_bytes(paths[-1], figures.encode())
     return paths
