@@ -37,6 +37,9 @@ from clbench.problem import view
 
 RANK = 16
 
+WARM = 8
+"""Rounds that are not counted: memory is taken from the system in the first ones."""
+
 STORIES = {
     "hidden_size": 64,
     "intermediate_size": 172,
@@ -144,11 +147,11 @@ def measure(backbone: str, pairs: int, rounds: int) -> dict[str, float]:
         "again": again.step,
     }
     spent: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 2):
+    for number in range(rounds + WARM):
         for name in list(steps) if number % 2 else list(reversed(steps)):
             start = time.perf_counter()
             steps[name]()
-            if number > 1:  # The first two warm up.
+            if number >= WARM:
                 spent[name].append(1e3 * (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in spent.items()}
 

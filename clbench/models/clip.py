@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clbench.contract import InputError
-from clbench.models.hub import quiet, reach, unusable
+from clbench.models.hub import place_of, quiet, unusable
 
 Statistics = tuple[float, float, float]
 
@@ -64,22 +64,14 @@ def load_clip(name: str) -> Clip:
     """
     from transformers import AutoConfig, AutoTokenizer, CLIPModel
 
-    place = name
-    if name == "pocket":
-        from clbench.pocket.models import clip as pocket
+    from clbench.pocket.models import clip as pocket
 
-        place = str(pocket.folder())
-    elif Path(name).expanduser().is_dir():
-        place = str(Path(name).expanduser())
-        _check(name, Path(place))
-    elif "/" not in name:
-        raise InputError(
-            f"scenario.backbone={name} is neither a folder nor a model of the Hugging "
-            f"Face hub, such as openai/clip-vit-base-patch16; 'pocket' ships with "
-            f"clbench"
-        )
-    else:
-        reach(name, name)
+    place = place_of(
+        name,
+        pocket=pocket.folder,
+        check=_check,
+        example="openai/clip-vit-base-patch16",
+    )
     try:
         kind = AutoConfig.from_pretrained(place).model_type
         if kind == "clip":

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from clbench.contract import InputError
-from clbench.models.hub import quiet, reach, unusable
+from clbench.models.hub import place_of, quiet, unusable
 
 LONGEST = 100_000
 """Tokenizers that know no limit of their model give a larger number than this."""
@@ -64,21 +64,11 @@ def load_encoder(name: str) -> Encoder:
     """
     from transformers import AutoModel, AutoTokenizer
 
-    place = name
-    if name == "pocket":
-        from clbench.pocket.models import encoder as pocket
+    from clbench.pocket.models import encoder as pocket
 
-        place = str(pocket.folder())
-    elif Path(name).expanduser().is_dir():
-        place = str(Path(name).expanduser())
-        _check(name, Path(place))
-    elif "/" not in name:
-        raise InputError(
-            f"scenario.backbone={name} is neither a folder nor a model of the Hugging "
-            f"Face hub, such as microsoft/deberta-v3-base; 'pocket' ships with clbench"
-        )
-    else:
-        reach(name, name)
+    place = place_of(
+        name, pocket=pocket.folder, check=_check, example="microsoft/deberta-v3-base"
+    )
     try:
         _check_kind(name, place)
         with quiet():

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from clbench.contract import InputError
 
 PATIENCE = 10.0
 """Seconds to wait for the hub before saying that it cannot be reached."""
+
+
+def place_of(
+    name: str,
+    *,
+    pocket: Callable[[], Path],
+    check: Callable[[str, Path], None],
+    example: str,
+) -> str:
+    """Where a model of transformers lies: a folder, or what the hub knows it by.
+
+    Args:
+        name: `pocket`, a folder, or `owner/model` on the Hugging Face hub.
+        pocket: Gives the folder of the embedded model.
+        check: Raises InputError where a folder, `check(name, folder)`, holds no model.
+        example: A model of the hub, for the message.
+
+    Raises:
+        InputError: There is no such model here, nor can it be fetched.
+    """
+    if name == "pocket":
+        return str(pocket())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        check(name, folder)
+        return str(folder)
+    if "/" not in name:
+        raise InputError(
+            f"scenario.backbone={name} is neither a folder nor a model of the Hugging "
+            f"Face hub, such as {example}; 'pocket' ships with clbench"
+        )
+    reach(name, name)
+    return name
 
 
 def reach(name: str, repository: str | None) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from clbench.contract import InputError
-from clbench.models.hub import quiet, reach, unusable
+from clbench.models.hub import place_of, quiet, unusable
 
 ADAPTER = "adapter_config.json"
 """What a folder of PEFT has that holds adapters without the model beneath them."""
@@ -76,22 +76,12 @@ def load_lm(name: str) -> CausalLm:
     """
     from transformers import AutoTokenizer
 
-    place = name
-    adapters = False
-    if name == "pocket":
-        from clbench.pocket.models import lm as pocket
+    from clbench.pocket.models import lm as pocket
 
-        place = str(pocket.folder())
-    elif Path(name).expanduser().is_dir():
-        place = str(Path(name).expanduser())
-        adapters = _adapters(name, Path(place))
-    elif "/" not in name:
-        raise InputError(
-            f"scenario.backbone={name} is neither a folder nor a model of the Hugging "
-            f"Face hub, such as openai-community/gpt2; 'pocket' ships with clbench"
-        )
-    else:
-        reach(name, name)
+    place = place_of(
+        name, pocket=pocket.folder, check=_check, example="openai-community/gpt2"
+    )
+    adapters = _adapters(place)
     try:
         with quiet():
             model = _merged(place) if adapters else _network(name, place)
@@ -159,14 +149,19 @@ def _causal(kind: str) -> bool:
     return kind.endswith(HEADS)
 
 
-def _adapters(name: str, folder: Path) -> bool:
-    """Whether `folder` holds adapters of PEFT.
+def _adapters(place: str) -> bool:
+    """Whether `place` is a folder of PEFT, that holds adapters."""
+    return (Path(place) / ADAPTER).is_file()
+
+
+def _check(name: str, folder: Path) -> None:
+    """See that `folder` holds a model, or adapters of one.
 
     Raises:
-        InputError: It holds no model.
+        InputError: It does not.
     """
-    if (folder / ADAPTER).is_file():
-        return True
+    if _adapters(str(folder)):
+        return
     if not (folder / "config.json").is_file():
         raise InputError(
             f"scenario.backbone={name}: no config.json in that folder; save a causal "
@@ -177,4 +172,3 @@ def _adapters(name: str, folder: Path) -> bool:
             f"scenario.backbone={name}: no tokenizer in that folder (tokenizer.json, "
             f"or what its class needs); save it there with save_pretrained"
         )
-    return False

@@ -33,7 +33,7 @@ def ellipse(
     """
     p, q = u - x, v - y
     if turn:
-        c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        c, s = np.cos(turn), np.sin(turn)
         p, q = c * p + s * q, c * q - s * p
     scale = np.hypot(p / a, q / b)
     slope = np.hypot(p / (a * a), q / (b * b))
@@ -101,4 +101,4 @@ def without(shape: Array, hole: Array) -> Array:
 
 
 def _f(value: Any) -> Array:
-    return np.asarray(value, dtype=np.float32)
+    return np.asarray(value, dtype=np.float64)

@@ -1,7 +1,13 @@
-"""From scenes and styles to pictures and all their labels, many at once."""
+"""From scenes and styles to pictures and all their labels, many at once.
+
+Every processor draws the same pixels. Sines and roots differ in their last bit from one
+to the next, and products of matrices in their order; so all is computed in float64,
+sums are written out, and a number is rounded before it decides on anything (`settled`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +18,19 @@ from clbench.pocket.scene import COLOURS, TEXTURES, Scenes
 from clbench.pocket.style import Style, columns
 from clbench.pocket.things import DRAWINGS, KINDS, PARTS, Part
 
-LIGHT = np.array([-0.45, 0.55, 0.70], dtype=np.float32)
+LIGHT = np.array([-0.45, 0.55, 0.70])
 """Direction to the lamp, a unit vector: right, up, towards the viewer."""
 
-PAPER = np.array([0.97, 0.96, 0.93], dtype=np.float32)
+PAPER = np.array([0.97, 0.96, 0.93])
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Part of each colour in the grey that the eye sees (ITU-R BT.601)."""
+
+TAIL = 3.6
+"""Normal draws are cut here: the algorithm takes a logarithm for those beyond."""
+
+DIGITS = 9
+"""Decimals that count where a number decides: which side, which of 256 levels."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +95,13 @@ class _Canvas:
     def __init__(
         self,
         scenes: Scenes,
-        style: dict[str, Array],
+        style: Mapping[str, Array],
         size: int,
         rng: np.random.Generator,
     ) -> None:
         self.scenes, self.style, self.size, self.rng = scenes, style, size, rng
         shape = (len(scenes), size, size)
-        axis = ((np.arange(size, dtype=np.float32) + 0.5) / size) * 2 - 1
+        axis = ((np.arange(size) + 0.5) / size) * 2 - 1
         self.x = np.broadcast_to(axis[None, None, :], shape)
         self.y = np.broadcast_to(-axis[None, :, None], shape)
         if bool(style["wobble"].any()):
@@ -95,14 +110,14 @@ class _Canvas:
         level = (axis[None, :, None, None] + 1) / 2
         sky, ground = scenes.sky[:, None, None, :], scenes.ground[:, None, None, :]
         rgb = sky * (1 - level) + ground * level
-        self.rgb = np.broadcast_to(rgb, (*shape, 3)).astype(np.float32)
+        self.rgb = np.broadcast_to(rgb, (*shape, 3)).astype(np.float64)
         blotches = np.stack([self._waves(5) for _ in range(3)], axis=-1)
         self.rgb += 0.2 * style["clutter"][..., None] * blotches
         paper = style["paper"][..., None]
         self.rgb += paper * (PAPER - self.rgb)
-        self.line = np.zeros(shape, dtype=np.float32)
-        self.height = np.zeros(shape, dtype=np.float32)
-        self.depth = np.ones(shape, dtype=np.float32)
+        self.line = np.zeros(shape)
+        self.height = np.zeros(shape)
+        self.depth = np.ones(shape)
         self.kind = np.zeros(shape, dtype=np.int8)
         self.part = np.zeros(shape, dtype=np.int8)
         self.thing = np.zeros(shape, dtype=np.int8)
@@ -112,15 +127,15 @@ class _Canvas:
         scenes = self.scenes[shown]
 
         def column(value: NDArray[np.float32]) -> Array:
-            return value[:, slot, None, None]
+            return value[:, slot, None, None].astype(np.float64)
 
         scale = column(scenes.size)
         dx, dy = self.x[shown] - column(scenes.x), self.y[shown] - column(scenes.y)
         cos, sin = np.cos(column(scenes.pose)), np.sin(column(scenes.pose))
         u, v = (cos * dx + sin * dy) / scale, (cos * dy - sin * dx) / scale
         u = np.where(scenes.mirror[:, slot, None, None], -u, u)
-        shape = (scenes.shape[:, slot, i, None, None] for i in range(3))
-        palette = np.array(list(COLOURS.values()), dtype=np.float32)
+        shape = (column(scenes.shape[..., i]) for i in range(3))
+        palette = np.array(list(COLOURS.values()))
         tones = {
             "main": palette[scenes.colour[:, slot]][:, None, None, :],
             "second": palette[scenes.second[:, slot]][:, None, None, :],
@@ -129,7 +144,7 @@ class _Canvas:
         nearness = 0.8 * (slot + 1) / (self.scenes.slots + 1)
         for part in DRAWINGS[name](u, v, *shape):
             self._lay(part, shown, scale, tones, pattern, nearness)
-            inside = part.distance < 0
+            inside = settled(part.distance) < 0
             self._label(self.kind, shown, inside, KINDS.index(name) + 1)
             self._label(self.thing, shown, inside, slot + 1)
 
@@ -143,7 +158,7 @@ class _Canvas:
         nearness: float,
     ) -> None:
         distance = part.distance * scale
-        inside = part.distance < 0
+        inside = settled(part.distance) < 0
         pixel = 2.0 / self.size
         cover = np.clip(0.5 - distance / pixel, 0, 1)
         if isinstance(part.tone, str):
@@ -151,7 +166,7 @@ class _Canvas:
             if part.tone == "main":
                 tone = tone * (1 - 0.55 * pattern[..., None])
         else:
-            tone = np.array(part.tone, dtype=np.float32)
+            tone = np.array(part.tone)
         fill = self.style["fill"][shown][..., None]
         colour = PAPER + fill * (tone - PAPER)
         rgb = self.rgb[shown]
@@ -180,59 +195,64 @@ class _Canvas:
         """Light, lines and surface, in the order of a hand; then 8 bits."""
         style, rgb = self.style, self.rgb
         normal = self._normals()
-        lit = np.clip(normal @ LIGHT, 0, 1)
+        lit = np.clip(_weighted(normal, LIGHT), 0, 1)
         # 1 on the flat background, so that shading is about things.
         light = 0.25 + 0.75 * lit / LIGHT[2]
         shade = 1 + style["shading"] * (light - 1)
         rgb *= np.where(self.thing > 0, shade, 1)[..., None]
-        grey = rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        grey = _weighted(rgb, LUMA)
         rgb[...] = grey[..., None] + 2 * style["saturation"][..., None] * (
             rgb - grey[..., None]
         )
         rgb += 0.16 * style["stroke"][..., None] * self._strokes()[..., None]
-        levels = np.round(np.clip(rgb, 0, 1) * 3) / 3
+        levels = np.round(settled(np.clip(rgb, 0, 1) * 3)) / 3
         rgb += style["poster"][..., None] * (levels - rgb)
         rgb -= (style["hatch"] * self._hatching(lit))[..., None]
         rgb *= 1 - (style["outline"] * self.line)[..., None]
         warm = 0.3 * (style["warmth"][..., None] - 0.5)
-        rgb *= 1 + warm * np.array([1, 0, -1], dtype=np.float32)
+        rgb *= 1 + warm * np.array([1, 0, -1])
         soft = _smooth(_smooth(rgb))
         rgb += style["blur"][..., None] * (soft - rgb)
-        noise = self.rng.standard_normal(rgb.shape[:3], dtype=np.float32)
+        noise = self._normal(rgb.shape[:3])
         rgb += 0.13 * style["grain"][..., None] * noise[..., None]
-        image = np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
-        return Pictures(image, self.kind, self.part, self.thing, normal, self.depth)
+        image = np.clip(settled(rgb * 255 + 0.5), 0, 255).astype(np.uint8)
+        surface = settled(normal).astype(np.float32)
+        depth = settled(self.depth).astype(np.float32)
+        return Pictures(image, self.kind, self.part, self.thing, surface, depth)
 
-    def _normals(self) -> NDArray[np.float32]:
+    def _normal(self, shape: tuple[int, ...]) -> Array:
+        """Draws of the normal distribution, none further out than `TAIL`."""
+        drawn = self.rng.standard_normal(shape, dtype=np.float32)
+        return np.clip(drawn, -TAIL, TAIL).astype(np.float64)
+
+    def _normals(self) -> Array:
         pixel = 2.0 / self.size
         # Of a single axis numpy gives an array, though its types say a tuple too.
         down = np.asarray(np.gradient(self.height, pixel, axis=1))
         right = np.asarray(np.gradient(self.height, pixel, axis=2))
-        normal = np.stack([-right, down, np.ones_like(right)], axis=-1)
-        normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-        unit: NDArray[np.float32] = normal.astype(np.float32)
-        return unit
+        length = np.sqrt(right * right + down * down + 1)
+        unit: Array = np.stack([-right, down, np.ones_like(right)], axis=-1)
+        return unit / length[..., None]
 
     def _hatching(self, lit: Array) -> Array:
         """Slanted lines on things, denser where less light falls."""
         stripes = 0.5 + 0.5 * np.sin((self.x + self.y) * (0.7 * self.size))
         dark = np.clip(1.25 - 1.2 * lit, 0, 1) * (self.thing > 0)
-        lines: Array = (0.75 * dark * stripes).astype(np.float32)
+        lines: Array = 0.75 * dark * stripes
         return lines
 
     def _waves(self, cells: int) -> Array:
         """(N, S, S) smooth noise of about unit size, `cells` bumps across."""
         count, size = len(self.scenes), self.size
-        coarse = self.rng.standard_normal((count, cells, cells), dtype=np.float32)
-        place = np.linspace(0, cells - 1, size, dtype=np.float32)
+        coarse = self._normal((count, cells, cells))
+        place = np.linspace(0, cells - 1, size)
         low = np.minimum(place.astype(int), cells - 2)
         part = place - low
         part = part * part * (3 - 2 * part)
         rows = coarse[:, low] * (1 - part)[None, :, None]
         rows += coarse[:, low + 1] * part[None, :, None]
-        field = rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part
-        smooth: Array = field.astype(np.float32)
-        return smooth
+        field: Array = rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part
+        return field
 
     def _strokes(self) -> Array:
         """(N, S, S) noise drawn out along one diagonal, as a brush leaves it."""
@@ -240,19 +260,33 @@ class _Canvas:
         drawn = field.copy()
         for step in (1, 2):
             drawn += np.roll(field, (step, step), axis=(1, 2))
-        return drawn / np.float32(2.2)
+        drawn /= 2.2
+        return drawn
 
 
 def _pattern(u: Array, v: Array, texture: NDArray[np.int64]) -> Array:
     """(N, S, S) darkness in [0, 1] of each thing's texture."""
     texture = texture[:, None, None]
-    stripes = np.sin(9 * v) > 0
-    dots = np.sin(8 * u) * np.sin(8 * v) > 0.35
-    checks = (np.sin(6.5 * u) > 0) ^ (np.sin(6.5 * v) > 0)
+    stripes = settled(np.sin(9 * v)) > 0
+    dots = settled(np.sin(8 * u) * np.sin(8 * v)) > 0.35
+    checks = (settled(np.sin(6.5 * u)) > 0) ^ (settled(np.sin(6.5 * v)) > 0)
     dark = np.zeros(u.shape, dtype=bool)
     for name, marks in (("stripes", stripes), ("dots", dots), ("checks", checks)):
         dark |= (texture == TEXTURES.index(name)) & marks
-    return dark.astype(np.float32)
+    return dark.astype(np.float64)
+
+
+def settled(value: Array) -> Array:
+    """`value` to `DIGITS` decimals, so that its last bits decide nothing."""
+    rounded: Array = np.round(value, DIGITS)
+    return rounded
+
+
+def _weighted(vectors: Array, weights: Array) -> Array:
+    """(..., 3) -> (...): the weighted sum, in one order on every machine."""
+    a, b, c = weights
+    total: Array = vectors[..., 0] * a + vectors[..., 1] * b + vectors[..., 2] * c
+    return total
 
 
 def _smooth(rgb: Array) -> Array:
@@ -262,4 +296,4 @@ def _smooth(rgb: Array) -> Array:
     padded = np.pad(rgb, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge")
     smooth = 0.25 * padded[:, :, :-2] + 0.5 * padded[:, :, 1:-1]
     smooth += 0.25 * padded[:, :, 2:]
-    return smooth.astype(np.float32)
+    return smooth

@@ -156,9 +156,9 @@ def draw(rng: np.random.Generator) -> Style:
             return style
 
 
-def columns(styles: list[Style]) -> dict[str, NDArray[np.float32]]:
+def columns(styles: list[Style]) -> dict[str, NDArray[np.float64]]:
     """Parameters of N styles by name, each (N, 1, 1)."""
-    table = np.array([astuple(style) for style in styles], dtype=np.float32)
+    table = np.array([astuple(style) for style in styles])
     return {name: table[:, i, None, None] for i, name in enumerate(_NAMES)}
 
 

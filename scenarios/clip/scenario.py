@@ -31,7 +31,7 @@ from clbench.contract import (
     Scenario,
 )
 from clbench.matrix import Matrix
-from clbench.metrics import continual
+from clbench.metrics import continual, stream
 from clbench.models.clip import Clip, load_clip
 from clbench.models.roles import layers
 
@@ -282,30 +282,21 @@ class ContinualClip(Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """MTIL's three numbers, forgetting, transfer and calibration."""
-        R = matrix.array("accuracy")
-        learned = [matrix.learned[task] for task in matrix.tasks]
-        after = R[1:]
+        R, learned = stream.after(matrix, "accuracy")
         return {
-            "last": continual.mtil_last(after),
-            "average": continual.mtil_average(after),
-            "transfer": continual.mtil_transfer(after, learned),
-            "forgetting": continual.forgetting_chaudhry(after, learned),
-            "backward_transfer": continual.backward_transfer(after, learned),
-            "learning_accuracy": continual.learning_accuracy(after, learned),
-            "zero_shot": float(R[0].mean()),
+            "last": continual.mtil_last(R),
+            "average": continual.mtil_average(R),
+            "transfer": continual.mtil_transfer(R, learned),
+            **stream.retention(R, learned),
+            "learning_accuracy": continual.learning_accuracy(R, learned),
+            "zero_shot": float(matrix.array("accuracy")[0].mean()),
             "calibration_error": float(matrix.array("calibration_error")[-1].mean()),
         }
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
         """Intransigence, of a sequence beside joint training."""
-        joint = bound.array("accuracy")[-1]
-        learned = [matrix.learned[task] for task in matrix.tasks]
-        columns = [bound.tasks.index(task) for task in matrix.tasks]
-        after = matrix.array("accuracy")[1:]
-        return {
-            "intransigence": continual.intransigence(after, joint[columns], learned)
-        }
+        return stream.beside_joint(matrix, bound, "accuracy")
 
     @classmethod
     def toy(cls) -> ContinualClip:

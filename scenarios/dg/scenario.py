@@ -14,6 +14,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from clbench.classification import Classification
 from clbench.contract import (
     Batch,
     Budget,
@@ -51,7 +52,7 @@ POCKET_STEPS, POCKET_EVERY, POCKET_BATCH = 300, 50, 16
 BATCH = 32
 
 
-class DomainGeneralization(Scenario):
+class DomainGeneralization(Classification, Scenario):
     """Learn on all domains but one; be judged on that one, which training never sees.
 
     Defaults depend on the dataset: the embedded world is sized for two cores, real data
@@ -251,10 +252,6 @@ class DomainGeneralization(Scenario):
             vary=self.augment,
         )
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy."""
-        return nn.functional.cross_entropy(output, batch["label"])
-
     def losses(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Each source's share of the loss."""
         each = nn.functional.cross_entropy(output, batch["label"], reduction="none")
@@ -267,19 +264,6 @@ class DomainGeneralization(Scenario):
     def shares_steps(self) -> bool:
         """Where all sources are learned at once."""
         return self.arrival == "joint" and len(self.tasks) > 1
-
-    def merit(self, output: Tensor, batch: Batch) -> Tensor:
-        """(B,) log-probability of the label."""
-        return -nn.functional.cross_entropy(output, batch["label"], reduction="none")
-
-    def distance(self, new: Tensor, old: Tensor, batch: Batch) -> Tensor:
-        """Kullback-Leibler divergence of the new prediction from the old, mean."""
-        return nn.functional.kl_div(
-            new.log_softmax(-1),
-            old.log_softmax(-1),
-            reduction="batchmean",
-            log_target=True,
-        )
 
     def adaptable(self, model: nn.Module) -> Iterator[Layer]:
         """The backbone's linear maps."""

@@ -32,7 +32,7 @@ from clbench.contract import (
     Scenario,
 )
 from clbench.matrix import Matrix
-from clbench.metrics import continual
+from clbench.metrics import continual, stream
 from clbench.models.lm import CausalLm, load_lm
 from clbench.models.roles import layers
 from clbench.pocket.views import dpo as pocket
@@ -293,9 +293,7 @@ class CrossDomainPreferences(Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """Accuracy, forgetting and transfer; margins and the like at the end."""
-        R = matrix.array("accuracy")
-        learned = [matrix.learned[task] for task in matrix.tasks]
-        after = R[1:]
+        R, learned = stream.after(matrix, "accuracy")
         last = matrix.rows[-1].scores
 
         def final(name: str) -> float:
@@ -303,25 +301,18 @@ class CrossDomainPreferences(Scenario):
             return float(np.mean(values)) if values else float("nan")
 
         return {
-            "last": continual.average_accuracy(after),
-            "average": continual.mtil_average(after),
-            "forgetting": continual.forgetting_chaudhry(after, learned),
-            "backward_transfer": continual.backward_transfer(after, learned),
-            "transfer": continual.mtil_transfer(after, learned),
-            "learning_accuracy": continual.learning_accuracy(after, learned),
+            "last": continual.average_accuracy(R),
+            "average": continual.mtil_average(R),
+            **stream.retention(R, learned),
+            "transfer": continual.mtil_transfer(R, learned),
+            "learning_accuracy": continual.learning_accuracy(R, learned),
             **{metric.name: final(metric.name) for metric in (WIN_RATE, *FINAL)},
         }
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
         """Intransigence, of a sequence beside joint training."""
-        joint = bound.array("accuracy")[-1]
-        learned = [matrix.learned[task] for task in matrix.tasks]
-        columns = [bound.tasks.index(task) for task in matrix.tasks]
-        after = matrix.array("accuracy")[1:]
-        return {
-            "intransigence": continual.intransigence(after, joint[columns], learned)
-        }
+        return stream.beside_joint(matrix, bound, "accuracy")
 
     @classmethod
     def toy(cls) -> CrossDomainPreferences:

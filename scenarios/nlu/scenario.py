@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from clbench.classification import Classification
 from clbench.contract import (
-    Batch,
     Budget,
     Card,
     Count,
@@ -28,7 +28,7 @@ from clbench.contract import (
     Scenario,
 )
 from clbench.matrix import Matrix
-from clbench.metrics import continual
+from clbench.metrics import continual, stream
 from clbench.models.encoder import Encoder, load_encoder
 from clbench.models.roles import layers
 from clbench.pocket.views import nlu as pocket
@@ -49,7 +49,7 @@ LONGEST = 128
 """Tokens of a text, or of a pair, at the most."""
 
 
-class TextTasks(Scenario):
+class TextTasks(Classification, Scenario):
     """An encoder learns to answer questions about texts.
 
     Args:
@@ -177,23 +177,6 @@ class TextTasks(Scenario):
             for index, numbers in enumerate(parts)
         ]
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy over the answers of each text's task."""
-        return nn.functional.cross_entropy(output, batch["label"])
-
-    def merit(self, output: Tensor, batch: Batch) -> Tensor:
-        """(B,) log-probability of the label."""
-        return -nn.functional.cross_entropy(output, batch["label"], reduction="none")
-
-    def distance(self, new: Tensor, old: Tensor, batch: Batch) -> Tensor:
-        """Kullback-Leibler divergence of the new answers from the old."""
-        return nn.functional.kl_div(
-            new.log_softmax(-1),
-            old.log_softmax(-1),
-            reduction="batchmean",
-            log_target=True,
-        )
-
     def adaptable(self, model: nn.Module) -> Iterator[Layer]:
         """The encoder's linear maps."""
         assert isinstance(model, TextClassifier)
@@ -243,32 +226,24 @@ class TextTasks(Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """GLUE's average, each task's own numbers, forgetting and calibration."""
-        R = matrix.array("score")
-        learned = [matrix.learned[task] for task in matrix.tasks]
-        after, last = R[1:], matrix.rows[-1].scores
+        R, learned = stream.after(matrix, "score")
+        last = matrix.rows[-1].scores
         own = {f"{form}_{number}": float("nan") for form, number in FORMS}
         for task, values in last.items():
             form = TASKS[task].form
             own |= {f"{form}_{number}": values[number] for number in NUMBERS[form]}
         return {
-            "last": continual.average_accuracy(after),
+            "last": continual.average_accuracy(R),
             **own,
-            "forgetting": continual.forgetting_chaudhry(after, learned),
-            "backward_transfer": continual.backward_transfer(after, learned),
-            "learned": continual.learning_accuracy(after, learned),
+            **stream.retention(R, learned),
+            "learned": continual.learning_accuracy(R, learned),
             "calibration_error": float(matrix.array("calibration_error")[-1].mean()),
         }
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
         """Intransigence, of a sequence beside joint training."""
-        joint = bound.array("score")[-1]
-        learned = [matrix.learned[task] for task in matrix.tasks]
-        columns = [bound.tasks.index(task) for task in matrix.tasks]
-        after = matrix.array("score")[1:]
-        return {
-            "intransigence": continual.intransigence(after, joint[columns], learned)
-        }
+        return stream.beside_joint(matrix, bound, "score")
 
     @classmethod
     def toy(cls) -> TextTasks:

@@ -74,8 +74,8 @@ SKETCHED = 100
 def traits(images: NDArray[np.uint8]) -> dict[str, Any]:
     """What is recorded of a chunk: its hash, and the mean grey of its first pictures.
 
-    Processors round the last bit of a sine differently, which moves a pixel in a
-    thousand by one: `same` tells that from another corpus.
+    A pixel in a thousand may be off by one from what a model was trained on, where it
+    was drawn with other roundings: `same` tells that from another corpus.
     """
     means = images[:SKETCHED].mean(axis=(1, 2, 3))
     return {
