@@ -24,8 +24,18 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
     )
 
 
-COMMANDS = ("run", "list", "grid", "show", "board", "plot", "explain", "conformance")
-COMMANDS += ("check", "new", "export", "doctor", "verify", "submit")
+COMMANDS = (
+    "run",
+    "list",
+    "grid",
+    "show",
+    "board",
+    "verify",
+    "submit",
+    "plot",
+    "explain",
+)
+COMMANDS += ("conformance", "check", "new", "export", "doctor")
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 
 
