@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from clbench import registry
@@ -18,8 +18,15 @@ SUFFIXES = (".md", ".csv", ".json", ".html")
 """Kinds of files that a board may be."""
 
 
+Writer = Callable[[Path, Path, Sequence[str] | None], Sequence[Path]]
+"""Writes boards as `clbench.board.write_boards` does; the paths of what it wrote."""
+
+
 def check(
-    out: Path, runs: Path | None = None, scenarios: Sequence[str] | None = None
+    out: Path,
+    runs: Path | None = None,
+    scenarios: Sequence[str] | None = None,
+    writer: Writer | None = None,
 ) -> list[str]:
     """What is wrong with the boards in `out`: a line each, none if nothing is.
 
@@ -29,6 +36,7 @@ def check(
         out: Folder of the boards and of the published records.
         runs: Records that are on the boards besides the published ones; None for none.
         scenarios: Those whose boards are looked at; None is all.
+        writer: What wrote them; `write_boards` if None.
 
     Raises:
         InputError: There is no record.
@@ -45,7 +53,7 @@ def check(
         nothing = Path(name) / "runs"
         shutil.copytree(out, place, ignore=shutil.ignore_patterns(".*"))
         try:
-            written = write_boards(runs or nothing, place, scenarios)
+            written = (writer or write_boards)(runs or nothing, place, scenarios)
         except InputError:
             if wrong:
                 return wrong
