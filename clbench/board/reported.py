@@ -7,7 +7,7 @@ which boards it belongs to, where it comes from and how sure that is.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class Figure(_Part):
     note: str | None = None
 
 
-class Reported(_Part):
+class Table(_Part):
     """Figures of one protocol from one source.
 
     Attributes:
@@ -77,6 +77,13 @@ def reported_for(
     Raises:
         InputError: A file there is not right.
     """
+    return select(read(folder), scenario, settings)
+
+
+def select(
+    tables: Iterable[Table], scenario: str, settings: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Those of `tables` that belong on a board; see `reported_for`."""
     return [
         {
             "label": figure.label,
@@ -84,15 +91,15 @@ def reported_for(
             "source": table.source,
             "protocol": _protocol(table, figure),
             "certainty": CERTAINTY[table.certainty],
-            "url": table.url,
+            "url": table.url or "",
         }
-        for table in read(folder)
+        for table in tables
         if table.scenario == scenario and _belongs(table, settings)
         for figure in table.figures
     ]
 
 
-def read(folder: Path) -> list[Reported]:
+def read(folder: Path) -> list[Table]:
     """Every table in `folder`, in the order of the files' names.
 
     Raises:
@@ -103,7 +110,7 @@ def read(folder: Path) -> list[Reported]:
     ]
 
 
-def _read_file(path: Path) -> Iterator[Reported]:
+def _read_file(path: Path) -> Iterator[Table]:
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -112,7 +119,7 @@ def _read_file(path: Path) -> Iterator[Reported]:
     for number, document in enumerate(documents, start=1):
         where = str(path) if len(documents) == 1 else f"{path}, document {number}"
         try:
-            table = Reported.model_validate(document)
+            table = Table.model_validate(document)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the document"
@@ -121,7 +128,7 @@ def _read_file(path: Path) -> Iterator[Reported]:
         yield table
 
 
-def _check(table: Reported, where: str) -> None:
+def _check(table: Table, where: str) -> None:
     """Refuse keys that the scenario does not know."""
     try:
         scenario = registry.load("scenario", table.scenario)
@@ -151,7 +158,7 @@ def _metrics(scenario: type[Scenario]) -> dict[str, Metric]:
     return {metric.name: metric for metric in every}
 
 
-def _belongs(table: Reported, settings: Mapping[str, Any]) -> bool:
+def _belongs(table: Table, settings: Mapping[str, Any]) -> bool:
     parameters = inspect.signature(registry.load("scenario", table.scenario)).parameters
 
     def holds(key: str, wanted: Any) -> bool:
@@ -161,7 +168,7 @@ def _belongs(table: Reported, settings: Mapping[str, Any]) -> bool:
     return all(holds(key, wanted) for key, wanted in table.when.items())
 
 
-def _protocol(table: Reported, figure: Figure) -> str:
+def _protocol(table: Table, figure: Figure) -> str:
     return f"{table.protocol}; {figure.note}" if figure.note else table.protocol
 
 
@@ -192,7 +199,7 @@ def page(folder: Path) -> str | None:
     return "\n".join(lines) + "\n"
 
 
-def _section(table: Reported) -> Iterator[str]:
+def _section(table: Table) -> Iterator[str]:
     metrics = _metrics(registry.load("scenario", table.scenario))
     given = {key for figure in table.figures for key in figure.scores}
     columns = [metric for name, metric in metrics.items() if name in given]
