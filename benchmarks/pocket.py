@@ -19,11 +19,11 @@ from pathlib import Path
 from statistics import fmean
 
 from clbench.board import boards, gather
-from clbench.board.table import Line
+from clbench.board.line import Line
 from clbench.contract import InputError
-from clbench.metrics.interval import half_width
 from clbench.pocket.views import clip, dg
 from clbench.record import Record
+from clbench.statistics.intervals import half_width
 
 Lines = Mapping[str, Line]
 """Of a view's board, by their labels."""

@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -160,14 +160,18 @@ class Record(Part):
                 experience=entry.experience,
                 step=entry.step,
                 boundary=entry.boundary,
-                scores={
-                    task: {k: math.nan if v is None else v for k, v in values.items()}
-                    for task, values in entry.scores.items()
-                },
+                scores={task: _known(v) for task, v in entry.scores.items()},
             )
             for entry in self.rows
         )
         return Matrix(rows=rows, learned=self.learned)
+
+
+def _known(values: dict[str, float | None]) -> Mapping[str, float]:
+    """`values` with NaN for None; the same object where there is none to replace."""
+    if None not in values.values():
+        return cast("dict[str, float]", values)
+    return {k: math.nan if v is None else v for k, v in values.items()}
 
 
 def path_of(out: Path, cell: Cell) -> Path:

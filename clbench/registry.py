@@ -10,10 +10,12 @@ import importlib
 import importlib.util
 import inspect
 import os
+import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -221,7 +223,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _installed(kind: Kind) -> Iterator[Plugin]:
-    for point in entry_points(group=f"clbench.{GROUPS[kind]}"):
+    for point in _points(f"clbench.{GROUPS[kind]}", tuple(sys.path)):
         yield Plugin(
             kind=kind,
             name=point.name,
@@ -232,6 +234,16 @@ def _installed(kind: Kind) -> Iterator[Plugin]:
             distribution=point.dist.name if point.dist else None,
             version=point.dist.version if point.dist else None,
         )
+
+
+@cache
+def _points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Entry points of the packages on `path`, which is sys.path.
+
+    Reading what is installed takes 10 ms, and a sweep asks for plugins hundreds of
+    times; packages do not come or go while a process runs.
+    """
+    return tuple(entry_points(group=group))
 
 
 def _source_of(point: EntryPoint) -> Path | None:

@@ -41,9 +41,9 @@ def build(runs):
 
 
 def page(runs, tmp_path) -> str:
-    (path,) = write_boards(runs.folder, tmp_path / "out")
-    assert path == tmp_path / "out" / "dg.md"
-    return path.read_text()
+    paths = write_boards(runs.folder, tmp_path / "out")
+    assert [path.name for path in paths] == ["dg.csv", "dg.json", "dg.md"]
+    return paths[-1].read_text()
 
 
 def rows(text: str) -> list[list[str]]:
@@ -86,7 +86,7 @@ def test_a_line_with_no_complete_seed_is_not_ranked(runs, tmp_path):
     runs("pego", seeds=(0,), targets=("photo",), accuracy=1.0)
     text = page(runs, tmp_path)
     assert [row[1] for row in rows(text)] == ["`lora`"]
-    assert "`pego` has no record of cartoon seed=0" in text
+    assert "`pego` has no record of cartoon, sketch, painting seed=0: `clbench" in text
 
 
 def test_lines_are_ranked_and_few_seeds_are_marked(runs, tmp_path):
@@ -215,7 +215,8 @@ def test_equal_records_give_an_equal_page(runs, tmp_path):
     again.mkdir()
     for path in sorted((runs.folder / "dg").iterdir(), reverse=True):
         shutil.move(path, again / path.name)
-    (path,) = write_boards(again, tmp_path / "other")
+    for path in write_boards(again, tmp_path / "other"):
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
     assert path.read_text() == first
 
 
@@ -304,10 +305,10 @@ def stream(tmp_path, make_record):
 def test_orders_repeat_an_experiment_as_seeds_do(stream, tmp_path):
     for seed, order in itertools.product((0, 1), (0, 1, 2)):
         stream("lora", [[0.8, 0.3], [0.6, 0.9]], seed=seed, order_seed=order)
-    (path,) = write_boards(stream.folder, tmp_path / "out")
+    *_, path = write_boards(stream.folder, tmp_path / "out")
     text = path.read_text()
     ((row,)) = rows(text)
-    assert row[-1] == "6 (2 seeds, 3 order_seed)"
+    assert row[-1] == "6* (2 seeds, 3 order_seed)"
     assert "seed=0,1 scenario.order_seed=0,1,2" in text
 
 
@@ -315,13 +316,13 @@ def test_joint_training_is_a_bound_on_the_same_board(stream, tmp_path):
     stream("lora", [[0.8, 0.3], [0.6, 0.7]])
     stream("finetune", [[0.9, 0.3], [0.2, 0.9]])
     stream("finetune", [[0.95, 0.85]], arrival="joint")
-    (path,) = write_boards(stream.folder, tmp_path / "out")
+    *_, path = write_boards(stream.folder, tmp_path / "out")
     bound, first, second = rows(path.read_text())
     assert bound[:3] == ["", "`finetune arrival=joint`", "90.0"]
     assert first[:2] == ["1", "`lora`"]
     assert second[:2] == ["2", "`finetune`"]
     # Intransigence: joint accuracy less that when just learned, mean over tasks.
-    assert [row[-2] for row in (bound, first, second)] == ["-", "15.0", "0.0"]
+    assert [row[-4] for row in (bound, first, second)] == ["-", "15.0", "0.0"]
     assert "A line without a rank learned a variant" in path.read_text()
 
 
@@ -330,10 +331,13 @@ def test_published_boards_are_those_of_the_published_records(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     scenarios = [path.parent.name for path in PUBLISHED.glob("*/records")]
     assert "dg" in scenarios
-    shutil.copytree(PUBLISHED, "leaderboards", ignore=shutil.ignore_patterns("*.md"))
+    boards = shutil.ignore_patterns(*(f"{s}.*" for s in scenarios))
+    shutil.copytree(PUBLISHED, "leaderboards", ignore=boards)
     written = write_boards(Path("runs"), Path("leaderboards"), scenarios)
+    assert len(written) == 3 * len(scenarios) + 1
     for path in written:
         published = (PUBLISHED / path.name).read_text()
         assert path.read_text() == published, path.name
         assert "## Left out" not in published
         assert "(changed)" not in published.replace("(changed): a record's", "")
+        assert '"dirty": true' not in published

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from pathlib import Path
 
 import pytest
@@ -150,20 +150,27 @@ def test_what_is_no_yaml_is_one_line(tmp_path):
         read(tmp_path)
 
 
-def test_the_page_is_written_with_the_boards(tmp_path, make_record):
-    out = tmp_path / "out"
-    made = make_record()
-    write(made, out / "dg" / "records" / "a.json")
-    (board,) = write_boards(tmp_path / "none", out)
-    shutil.copytree(FOLDER, out / "reported")
-    before = board.read_bytes()
-    _, path = write_boards(tmp_path / "none", out)
+def test_figures_are_written_with_the_boards(tmp_path, make_record, folder):
+    out = tmp_path
+    for target in ("photo", "cartoon", "sketch", "painting"):
+        write(make_record(target=target), out / "dg" / "records" / f"{target}.json")
+    write_boards(tmp_path / "none", out)
+    before = (out / "dg.json").read_bytes(), (out / "dg.md").read_bytes()
+    folder()
+    *_, path = write_boards(tmp_path / "none", out)
     assert path == out / "reported.md"
-    text = path.read_text()
-    assert "| ZSCL | 83.6 | 75.4 | 68.1 | 3.85 | 87.12 | distils on" in text
-    assert "| zero-shot CLIP | 58.5 | - |" not in text.partition("## X-TAIL")[0]
-    # A board of the embedded world stays what it was.
-    assert board.read_bytes() == before
+    assert "| ERM | 85.5 | theirs |" in path.read_text()
+    # Theirs are other data: the board stays what it was.
+    assert ((out / "dg.json").read_bytes(), (out / "dg.md").read_bytes()) == before
+    folder(when={"dataset": "pocket"})
+    write_boards(tmp_path / "none", out)
+    (board,) = json.loads((out / "dg.json").read_text())["boards"]
+    (figure,) = board["reported"]
+    assert (figure["label"], figure["scores"]) == ("ERM", {"target_accuracy": 85.5})
+    assert [row["label"] for row in board["rows"]] == ["lora"]
+    text = (out / "dg.md").read_text()
+    assert "Reported on these data, not run here and not ranked:" in text
+    assert "| ERM | 85.5 | a paper, table 1 (" in text
 
 
 def test_the_committed_page_is_that_of_the_files():

@@ -1,59 +1,143 @@
 """Leaderboards: computed from records and from nothing else.
 
-`gather` finds records, `table` groups those that may be compared and computes their
-scores, `markdown` writes them down.
+`gather` finds records, `table` groups those that may be compared, `line` computes their
+scores, `plan` knows which are missing. `build` makes the document of all that, which
+`document`, `flat` and `markdown` write down.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clbench.board import markdown, reported
+from clbench import registry
+from clbench.board import document, flat, markdown, plan, reported
+from clbench.board.build import document as build
+from clbench.board.document import Document, Missing
 from clbench.board.gather import Found, Left, gather
 from clbench.board.table import Board, boards
 from clbench.contract import InputError
 from clbench.record import write_bytes
 
-__all__ = ["Board", "Found", "Left", "boards", "gather", "write_boards"]
+__all__ = [
+    "Board",
+    "Document",
+    "Found",
+    "Left",
+    "boards",
+    "documents",
+    "gather",
+    "missing",
+    "records",
+    "write_boards",
+]
 
 
 def write_boards(
     runs: Path, out: Path, scenarios: Sequence[str] | None = None
 ) -> list[Path]:
-    """Write `out/<scenario>.md` for each scenario that has records.
+    """Write `out/<scenario>` as `.csv`, `.json` and `.md`, for each that has records.
 
-    Beside them goes `out/reported.md`, if `out/reported` has figures from papers.
+    Beside them goes `out/reported.md`, if `out/reported` has figures from papers. See
+    `documents`.
+    """
+    paths = []
+    for entry in documents(runs, out, scenarios):
+        forms = {
+            ".csv": flat.render(entry),
+            ".json": document.dump(entry),
+            ".md": markdown.render(entry).encode(),
+        }
+        for suffix, content in forms.items():
+            paths.append(out / f"{entry.scenario}{suffix}")
+            write_bytes(paths[-1], content)
+    figures = reported.page(out / reported.NAME)
+    if figures is not None:
+        paths.append(out / f"{reported.NAME}.md")
+        write_bytes(paths[-1], figures.encode())
+    return paths
+
+
+def documents(
+    runs: Path, out: Path, scenarios: Sequence[str] | None = None
+) -> Iterator[Document]:
+    """The document of each scenario that has records, in the order of their names.
 
     Args:
         runs: Folder of the records of this place; there may be none.
         out: Folder of the boards. Records published there, in
-            `out/<scenario>/records`, are on the boards too.
-        scenarios: Those whose boards are written; None is all.
+            `out/<scenario>/records`, are on the boards too; `out/plan.yaml` says which
+            cells they are to hold.
+        scenarios: Those whose boards are made; None is all.
 
     Raises:
         InputError: There is no record, or none of a scenario in `scenarios`, or a file
             of reported figures is not right.
     """
-    records, left = gather([runs, *sorted(out.glob("*/records"))])
-    by_scenario: dict[str, list[Found]] = defaultdict(list)
-    for found in records:
-        by_scenario[found.record.scenario.name].append(found)
-    missing = [name for name in scenarios or () if name not in by_scenario]
-    if missing or not by_scenario:
-        what = f" of {missing[0]}" if missing else ""
-        hint = f" ({left[0].path}: {left[0].reason})" if left else ""
+    found, unread = records(runs, out)
+    lacking = [name for name in scenarios or () if name not in found]
+    if lacking or not found:
+        what = f" of {lacking[0]}" if lacking else ""
+        hint = f" ({unread[0].path}: {unread[0].reason})" if unread else ""
         raise InputError(
             f"runs={runs} holds no record{what}{hint}; make one with `clbench run`"
         )
-    paths = []
-    for name in sorted(scenarios or by_scenario):
-        text = markdown.render(name, *boards(name, by_scenario[name]), unread=left)
-        paths.append(out / f"{name}.md")
-        write_bytes(paths[-1], text.encode())
-    figures = reported.page(out / "reported")
-    if figures is not None:
-        paths.append(out / "reported.md")
-        write_bytes(paths[-1], figures.encode())
-    return paths
+    planned = plan.read(out, scenarios or list(found))
+    for name in sorted(scenarios or found):
+        # Taken out, so that what is done makes room.
+        made, left = boards(name, those := found.pop(name))
+        gaps, _ = _gaps(name, made, those, planned)
+        yield build(name, _summary(name), made, gaps, [*left, *unread], out)
+
+
+def missing(
+    runs: Path, out: Path, scenarios: Sequence[str] | None = None
+) -> list[Missing]:
+    """Every cell that a board lacks, or that is planned and has no board yet."""
+    found, _ = records(runs, out)
+    planned = plan.read(out, scenarios)
+    names = {*found, *(entry.scenario for entry in planned)}
+    lacking = []
+    for name in sorted(scenarios or names):
+        those = found.pop(name, [])
+        made, _ = boards(name, those)
+        gaps, others = _gaps(name, made, those, planned)
+        lacking += [entry for gap in gaps for entry in gap] + others
+    return lacking
+
+
+def records(runs: Path, out: Path) -> tuple[dict[str, list[Found]], list[Left]]:
+    """Records below `runs` and those in `out`, by scenario; and the unread."""
+    found, unread = gather([runs, *sorted(out.glob("*/records"))])
+    by_scenario: dict[str, list[Found]] = defaultdict(list)
+    for entry in found:
+        by_scenario[entry.record.scenario.name].append(entry)
+    return by_scenario, unread
+
+
+def _gaps(
+    name: str,
+    made: Sequence[Board],
+    found: Sequence[Found],
+    planned: Sequence[plan.Planned],
+) -> tuple[list[list[Missing]], list[Missing]]:
+    """What each board lacks, and what is planned and fits none."""
+    wanted = [entry for entry in planned if entry.scenario == name]
+    if not made and not wanted:
+        return [], []
+    scenario = registry.load("scenario", name)
+    present = {
+        plan.identity(entry.record, scenario)
+        for entry in (found if wanted else ())
+        if entry.record.status in ("ok", "unsupported")
+        and entry.record.scenario.version == scenario.version
+    }
+    return plan.missing(scenario, made, wanted, present)
+
+
+def _summary(name: str) -> str:
+    try:
+        return registry.get("scenario", name).summary
+    except InputError:
+        return ""

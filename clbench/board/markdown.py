@@ -1,16 +1,22 @@
-"""Boards as Markdown."""
+"""The board document as Markdown."""
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from clbench.board.gather import Left
-from clbench.board.table import FEW, Board, Line, Spread
-from clbench.contract import Metric
+from clbench.board.document import (
+    Apart,
+    Column,
+    Document,
+    Row,
+    Score,
+    Sheet,
+    Unread,
+    rounded,
+)
 from clbench.grammar import write
-from clbench.report import number
+from clbench.statistics.paired import FEW
 
 MEBI = 2**20
 
@@ -18,139 +24,167 @@ SHOWN = 3
 """Files that are named beside what they have in common; the others are counted."""
 
 
-def render(
-    name: str,
-    boards: Sequence[Board],
-    left: Sequence[Left] = (),
-    *,
-    unread: Sequence[Left] = (),
-) -> str:
-    """The page of scenario `name`; equal records give an equal page.
-
-    Args:
-        name: What the command line calls the scenario.
-        boards: Its boards.
-        left: Records that are on none of them.
-        unread: Records of whatever scenario that could not be read.
-    """
+def render(document: Document) -> str:
+    """The page of a scenario; equal records give an equal page."""
     parts = [
-        f"# Leaderboard: {name}",
+        f"# Leaderboard: {document.scenario}",
         "Computed by `clbench board` from records; what is written here by hand is "
         "lost.\nRecords share a table only if scenario version, settings, data, "
         "backbone and budget\nare equal.",
     ]
-    for board in boards:
-        parts += _board(name, board)
-    if boards:
-        parts += ["## What the numbers are", _definitions(boards)]
-    out = [*left, *unread]
-    if out:
-        parts += ["## Left out", _left(out)]
+    titles = {board.id: board.title for board in document.boards}
+    for board in document.boards:
+        parts += _board(document.scenario, board, titles)
+    if document.boards:
+        parts += ["## What the numbers are", _definitions(document.boards)]
+    if document.unread:
+        parts += ["## Left out", _left(document.unread)]
     return "\n\n".join(parts) + "\n"
 
 
-def _board(name: str, board: Board) -> Iterable[str]:
-    card = board.first.scenario.card
-    yield f"## {card.data}, backbone {card.backbone}" + "".join(
-        f", {key}={write(value)}"
-        for key, value in board.settings.items()
-        if key not in ("dataset", "backbone")
-    )
-    budget = board.first.budget
-    every = budget["evaluate_every"]
-    when = f"every {every} steps" if every else "at the ends of experiences"
+def figure(value: float | None, unit: str) -> str:
+    """A score as people read it: percent with one decimal, or four digits."""
+    if value is None:
+        return "-"
+    if unit == "%":
+        # Adding 0 takes the sign off a zero.
+        return f"{round(value, 1) + 0.0:.1f}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
+
+
+def spread(score: Score | None, unit: str) -> str:
+    """A mean, and half of its interval where there is one; a dash without a score."""
+    if score is None:
+        return "-"
+    if score.high is None:
+        return figure(score.mean, unit)
+    half = rounded(score.high - score.mean)
+    return f"{figure(score.mean, unit)} ± {figure(half, unit)}"
+
+
+def _board(name: str, board: Sheet, titles: dict[str, str]) -> Iterable[str]:
+    yield f"## {board.title}"
     facts = [
-        f"data: {card.data} (fingerprint {card.fingerprint[:12]})",
-        f"scenario: {name}, version {board.first.scenario.version}",
-        f"budget: {budget['steps']:,} steps of {budget['batch_size']} examples, "
-        f"evaluated {when}",
+        f"data: {board.data} (fingerprint {board.fingerprint[:12]})",
+        f"scenario: {name}, version {board.version}",
+        f"budget: {board.budget_text}",
+        f"permanent name: `{board.id}`",
+        *_apart(board.apart, titles),
     ]
     yield "\n".join(f"- {fact}" for fact in facts)
-    ranked = [line for line in board.lines if line.repeats]
-    if ranked:
-        yield _scores(board, ranked)
-        yield from _compared(board, ranked)
-        yield _costs(ranked)
+    if board.rows:
+        yield _scores(board)
+        yield from [board.note] if board.note else []
+        yield from _factors(board)
+        yield _costs(board.rows)
         yield "Run again:"
-        yield "```bash\n" + "\n".join(line.command() for line in ranked) + "\n```"
-    rest = [*_incomplete(board), *_failures(board)]
-    if rest:
+        yield "```bash\n" + "\n".join(row.reproduce for row in board.rows) + "\n```"
+    if board.reported:
+        yield "Reported on these data, not run here and not ranked:"
+        yield _reported(board)
+    if board.missing:
+        yield "Missing cells, and what runs them (`clbench board --missing`):"
+        yield "\n".join(_missing(board))
+    if board.failed:
         yield "Not ranked:"
-        yield "\n".join(rest)
+        yield "\n".join(_failures(board))
 
 
-def _scores(board: Board, lines: Sequence[Line]) -> str:
-    main, others = board.main, _columns(board, lines)
-    head = ["", "strategy", _titled(main), *board.folds]
-    head += [*map(_titled, others), "seeds"]
-    rows, rank = [], 0
-    for line in lines:
-        placed = not line.bound and board.score(line, main) is not None
-        rank += placed
-        rows.append(
-            [
-                str(rank) if placed else "",
-                _code(line.label) + _marks(line),
-                _text(board.score(line, main), main),
-                *(_mean(line.fold(main.name, fold), main) for fold in board.folds),
-                *(_text(board.score(line, m), m) for m in others),
-                _count(line),
-            ]
+def _reported(board: Sheet) -> str:
+    given = {key for figure in board.reported for key in figure.scores}
+    columns = [column for column in board.columns if column.key in given]
+    head = [*(f"{c.label} {c.unit}".strip() for c in columns), "source, protocol"]
+    lines = [
+        "| " + " | ".join(["method", *head]) + " |",
+        "| " + " | ".join(["---", *["--:"] * len(columns), "---"]) + " |",
+    ]
+    for figure in board.reported:
+        scores = [str(figure.scores.get(column.key, "-")) for column in columns]
+        what = f"{figure.source} ({figure.certainty}); {figure.protocol}"
+        lines.append("| " + " | ".join([figure.label, *scores, what]) + " |")
+    return "\n".join(lines)
+
+
+def _apart(apart: Sequence[Apart], titles: dict[str, str]) -> Iterable[str]:
+    if apart:
+        differ = ", ".join(
+            f"{a.key} is {_value(a.here)} here and {_value(a.there)} there"
+            for a in apart
         )
+        yield f'no row is shared with "{titles[apart[0].board]}": {differ}'
+
+
+def _value(value: object) -> str:
+    text = "nothing" if value is None else write(value)
+    return f"{text[:12]}…" if len(text) > 40 else text
+
+
+def _scores(board: Sheet) -> str:
+    head = ["", "strategy", *map(_titled, board.columns), "group", "ranks", "seeds"]
+    rows = [
+        [
+            "" if row.rank is None else str(row.rank),
+            _code(row.label) + _marks(row),
+            *(_cell(row, column) for column in board.columns),
+            "" if row.group is None else str(row.group),
+            _ranks(row),
+            _count(row, board),
+        ]
+        for row in board.rows
+    ]
     return _table(head, rows, words=2)
 
 
-def _columns(board: Board, lines: Sequence[Line]) -> list[Metric]:
-    """What is shown besides the main number: all that some line has a value of."""
-    known = [*board.scenario.metrics, *board.scenario.compared]
-    return [
-        metric
-        for metric in known
-        if metric.name != board.main.name
-        and any(board.score(line, metric) is not None for line in lines)
-    ]
+def _cell(row: Row, column: Column) -> str:
+    score = row.scores.get(column.key)
+    if column.fold is not None:
+        return figure(score.mean if score else None, column.unit)
+    return spread(score, column.unit)
 
 
-def _compared(board: Board, lines: Sequence[Line]) -> Iterable[str]:
-    """Which bound lines were compared with, and how to get what is missing."""
-    scenario = board.scenario
-    if scenario.reference != "all":
-        return
-    titles = " and ".join(metric.title for metric in scenario.compared)
-    ranked = [line for line in lines if not line.bound]
-    bounds = {line.label: line for line in map(board.against, ranked) if line}
-    for label, bound in bounds.items():
-        needed = {repeat for line in ranked for repeat in line.repeats}
-        lacking = sorted({r[0] for r in needed - set(bound.repeats)})
-        note = f", which lacks seed {', '.join(map(str, lacking))}" if lacking else ""
-        yield f"{titles} is against {_code(label)}{note}."
-    if ranked and not bounds:
-        ((name, values),) = scenario.variants.items()
-        kept = [
-            word
-            for word in shlex.split(ranked[0].command())
-            if not word.startswith(("strategy", f"scenario.{name}=", "recipe."))
-        ]
-        kept.insert(2, "strategy=STRATEGY")
-        given = f"scenario.{name}={values[0]}"
+def _ranks(row: Row) -> str:
+    if row.rank_interval is None:
+        return ""
+    low, high = row.rank_interval
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _count(row: Row, board: Sheet) -> str:
+    """How many repeats there are; with other replicates than seeds, of what."""
+    few = "*" if row.few else ""
+    if row.repeats <= len(row.seeds):
+        return f"{row.repeats}{few}"
+    parts = [f"{len(row.seeds)} seeds"]
+    if len(board.replicates) == 1:
+        each = row.repeats / len(row.seeds)
+        parts.append(f"{each:g} {board.replicates[0]}")
+    return f"{row.repeats}{few} ({', '.join(parts)})"
+
+
+def _factors(board: Sheet) -> Iterable[str]:
+    """The spread due to seeds and to orders, where both vary."""
+    rows = [row for row in board.rows if row.factors]
+    if rows:
+        unit = board.columns[0].unit
+        names = list(dict.fromkeys(name for row in rows for name in row.factors))
         yield (
-            f"{titles} needs records of {name}={values[0]}, such as those of "
-            f"{_code(shlex.join([*kept, given]))}: without them nothing is ranked."
+            f"Standard deviation of {board.columns[0].label}{' %' if unit else ''} "
+            f"due to each factor alone:"
+        )
+        yield _table(
+            ["strategy", *names],
+            [
+                [
+                    _code(row.label),
+                    *(figure(row.factors.get(name), unit) for name in names),
+                ]
+                for row in rows
+            ],
+            words=1,
         )
 
 
-def _count(line: Line) -> str:
-    """How many repeats there are; with other replicates than seeds, of what."""
-    few = "*" if len(line.repeats) < FEW else ""
-    kinds = ("seeds", *line.scenario.replicates)
-    counts = [len(set(values)) for values in zip(*line.repeats, strict=True)]
-    if max(counts[1:], default=1) == 1:
-        return f"{len(line.repeats)}{few}"
-    parts = [f"{count} {kind}" for count, kind in zip(counts, kinds, strict=True)]
-    return f"{len(line.repeats)}{few} ({', '.join(parts)})"
-
-
-def _costs(lines: Sequence[Line]) -> str:
+def _costs(rows: Sequence[Row]) -> str:
     head = [
         "strategy",
         "trained: adapter",
@@ -162,66 +196,69 @@ def _costs(lines: Sequence[Line]) -> str:
         "peak MiB",
         "device",
         "from",
+        "clbench",
         "torch",
         "commit",
+        "records",
     ]
-    return _table(head, [_cost(line) for line in lines], words=1)
+    return _table(head, [_cost(row) for row in rows], words=1)
 
 
-def _cost(line: Line) -> list[str]:
-    costs = [record.cost for record in line.records.values() if record.cost is not None]
-    if not costs:
-        return [_code(line.label), *["-"] * 11]
-    environments = [record.environment for record in line.records.values()]
-    most = max(costs, key=lambda cost: cost.parameters)
+def _cost(row: Row) -> list[str]:
+    cost = row.cost
+    counts = (cost.adapter, cost.other, cost.head, cost.parameters)
     return [
-        _code(line.label),
-        *(f"{n:,}" for n in most.trainable.model_dump().values()),
-        f"{most.parameters:,}",
-        f"{_average(cost.seconds['total'] for cost in costs):.1f}",
-        f"{_average(cost.examples_per_second for cost in costs):,.0f}",
-        f"{max(cost.peak_bytes for cost in costs) / MEBI:,.0f}",
-        _joined(cost.device for cost in costs),
-        _joined(
-            member.origin.distribution or member.origin.kind
-            for record in line.records.values()
-            for member in record.strategy.members
-        ),
-        _joined(environment.versions["torch"] for environment in environments),
-        _joined((environment.commit or "-")[:8] for environment in environments),
+        _code(row.label),
+        *("-" if n is None else f"{n:,}" for n in counts),
+        "-" if cost.seconds is None else f"{cost.seconds:.1f}",
+        "-" if cost.examples_per_second is None else f"{cost.examples_per_second:,.0f}",
+        "-" if cost.peak_bytes is None else f"{cost.peak_bytes / MEBI:,.0f}",
+        row.device or "-",
+        row.origin,
+        row.versions["clbench"] or "-",
+        row.versions["torch"] or "-",
+        ", ".join(row.commits) or "-",
+        _records(row),
     ]
 
 
-def _marks(line: Line) -> str:
-    records = line.records.values()
-    local = any(m.origin.kind == "local" for r in records for m in r.strategy.members)
-    dirty = any(record.environment.dirty for record in records)
-    return (" (local)" if local else "") + (" (changed)" if dirty else "")
+def _records(row: Row) -> str:
+    """How many records there are, with a link to their folder."""
+    folders = sorted({p.path.rpartition("/")[0] for p in row.records if p.path})
+    links = ", ".join(f"[{len(row.records)}]({folder}/)" for folder in folders)
+    return links or str(len(row.records))
 
 
-def _incomplete(board: Board) -> Iterable[str]:
-    for line in board.lines:
-        if line.missing:
-            places = ", ".join(_place(repeat[0], fold) for repeat, fold in line.missing)
-            yield f"- {_code(line.label)} has no record of {places}"
+def _marks(row: Row) -> str:
+    local = any(member.origin == "local" for member in row.members)
+    return (" (local)" if local else "") + (" (changed)" if row.dirty else "")
 
 
-def _failures(board: Board) -> Iterable[str]:
+def _missing(board: Sheet) -> Iterable[str]:
+    for entry in board.missing:
+        label = f"{entry.strategy} {entry.settings}".strip()
+        folds = f"{', '.join(entry.folds)} " if entry.folds else ""
+        seeds = ",".join(map(str, sorted(set(entry.seeds))))
+        yield (
+            f"- {_code(label)} has no record of {folds}seed={seeds}: "
+            f"{_code(entry.command)}"
+        )
+
+
+def _failures(board: Sheet) -> Iterable[str]:
     places: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for record in board.failed:
-        name = record.scenario.fold
-        fold = str(record.scenario.params[name]) if name else ""
-        why = (record.strategy.name, record.status, record.reason or "")
-        places[why].append(_place(record.seed, fold))
-    for (strategy, status, reason), where in places.items():
-        yield f"- {_code(strategy)} {status}: {reason} ({', '.join(where)})"
+    for entry in board.failed:
+        where = f"{entry.fold or ''} seed={entry.seed}".strip()
+        places[entry.strategy, entry.status, entry.reason].append(where)
+    for (strategy, status, reason), wheres in places.items():
+        yield f"- {_code(strategy)} {status}: {reason} ({', '.join(wheres)})"
 
 
-def _left(out: Sequence[Left]) -> str:
+def _left(out: Sequence[Unread]) -> str:
     """A line for each reason: a board run again leaves as many out as it holds."""
     paths: dict[str, list[str]] = defaultdict(list)
     for entry in out:
-        paths[entry.reason].append(_code(str(entry.path)))
+        paths[entry.reason].append(_code(entry.path))
     lines = []
     for reason, names in paths.items():
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -229,31 +266,41 @@ def _left(out: Sequence[Left]) -> str:
     return "\n".join(lines)
 
 
-def _definitions(boards: Sequence[Board]) -> str:
-    scenario, board = boards[0].scenario, boards[0]
-    shown = {
-        metric.name
-        for each in boards
-        for metric in _columns(each, [line for line in each.lines if line.repeats])
+def _definitions(boards: Sequence[Sheet]) -> str:
+    known = {
+        column.key: column
+        for board in boards
+        for column in board.columns
+        if column.fold is None
     }
-    known = [*scenario.metrics, *scenario.compared]
-    metrics = [board.main, *(m for m in known if m.name in shown)]
-    lines = [f"- **{_titled(m)}**: {m.definition}" for m in metrics]
+    lines = [f"- **{_titled(c)}**: {c.definition}" for c in known.values()]
+    folds = any(column.fold for board in boards for column in board.columns)
     average = (
         "averaged over the folds of a seed, then over seeds"
-        if board.folds
+        if folds
         else "averaged over seeds"
     )
+    orders = any(board.replicates for board in boards)
     lines += [
         f"- A score is {average}; ± is half its 95 % interval (Student's t). Only "
         f"seeds whose every fold is there count. Columns of single folds take every "
-        f"seed that has them.",
-        f"- *: fewer than {FEW} seeds. (local): the strategy is a file of its user's. "
-        f"(changed): a record's checkout had changes that no commit holds.",
+        f"seed that has them."
+        + (
+            " Several orders of one seed are averaged first: seeds are what repeats."
+            if orders
+            else ""
+        ),
+        f"- group: rows of one group are not significantly worse than its best (paired "
+        f"t-tests over common seeds, Holm's correction over all pairs, 5 %). ranks: "
+        f"where a row's true rank lies, by the same tests (docs/statistics.md). Both "
+        f"need {FEW} seeds, and with few seeds tell little apart.",
+        f"- *: fewer than {FEW} seeds, which are ranked and not tested. (local): the "
+        f"strategy is a file of its user's. (changed): a record's checkout had changes "
+        f"that no commit holds.",
         "- Trained parameters are those of adapters, of the rest of the backbone and "
         "of heads, at the most; seconds are those of one cell, evaluation included.",
     ]
-    if any(line.bound for each in boards for line in each.lines):
+    if any(row.bound for board in boards for row in board.rows):
         lines.append(
             "- A line without a rank learned a variant of the problem, such as all "
             "tasks at once: a bound to compare with."
@@ -261,33 +308,11 @@ def _definitions(boards: Sequence[Board]) -> str:
     return "\n".join(lines)
 
 
-def _titled(metric: Metric) -> str:
-    unit = " %" if metric.percent else ""
-    arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
-    return f"{metric.title}{unit}{arrow}"
-
-
-def _place(seed: int, fold: str) -> str:
-    return f"{fold} seed={seed}".strip()
-
-
-def _text(spread: Spread | None, metric: Metric) -> str:
-    if spread is None or spread.half is None:
-        return _mean(spread, metric)
-    return f"{_mean(spread, metric)} ± {number(spread.half, metric)}"
-
-
-def _mean(spread: Spread | None, metric: Metric) -> str:
-    return "-" if spread is None else number(spread.mean, metric)
-
-
-def _average(values: Iterable[float]) -> float:
-    known = list(values)
-    return sum(known) / len(known)
-
-
-def _joined(values: Iterable[str]) -> str:
-    return ", ".join(sorted(set(values)))
+def _titled(column: Column) -> str:
+    if column.fold is not None:
+        return column.label
+    arrow = {True: " ↑", False: " ↓", None: ""}[column.higher_is_better]
+    return f"{column.label}{' %' if column.unit == '%' else ''}{arrow}"
 
 
 def _code(text: str) -> str:

@@ -17,7 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from clbench import registry
 from clbench.contract import InputError, Metric, Scenario
 
-FOLDER = Path("leaderboards") / "reported"
+NAME = "reported"
+"""Of their folder, beside the boards, and of the page that lists them all."""
+
+FOLDER = Path("leaderboards") / NAME
 
 CERTAINTY = {
     "code": "read in, or computed from, what the authors released",

@@ -3,139 +3,19 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from math import isnan
+from math import isnan, nan
 from statistics import fmean
 from typing import Any
 
 from clbench import registry
 from clbench.board.gather import Found, Left
+from clbench.board.line import NAMED, Line, Place, Spread
 from clbench.contract import InputError, Metric, Scenario
 from clbench.grammar import write
-from clbench.metrics.interval import half_width
 from clbench.record import Record
-
-FEW = 3
-"""Seeds below which a mean and its interval say little: such rows are marked."""
-
-Scores = Mapping[str, float]
-
-NAMED = -1
-"""Stands in a repeat for a replicate that has no number: the named order of tasks."""
-
-Repeat = tuple[int, ...]
-"""Seed, and the values of whatever else repeats an experiment, such as the order."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A mean over seeds, and half its 95 % interval; that of a single one is None."""
-
-    mean: float
-    half: float | None
-    n: int
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread | None:
-        """The spread of those `values` that are defined; None if none is."""
-        known = [value for value in values if not isnan(value)]
-        if not known:
-            return None
-        return cls(fmean(known), half_width(known), len(known))
-
-
-@dataclass(frozen=True)
-class Line:
-    """One way of learning on a board: a strategy, its parameters, its recipe.
-
-    Attributes:
-        label: The strategy's name, and whatever is not its default or tuned value.
-        records: Those that ended well, by repeat and fold.
-        folds: Every fold, also those that have no record here; one without a name
-            where the scenario has none.
-        scenario: The class that scores them.
-        bound: Whether it learned a variant of the problem, such as all tasks at once:
-            shown to compare with, not ranked.
-    """
-
-    label: str
-    records: Mapping[tuple[Repeat, str], Record]
-    folds: Sequence[str]
-    scenario: type[Scenario]
-    bound: bool = False
-
-    @property
-    def repeats(self) -> list[Repeat]:
-        """Those of which every fold is there: the others do not count."""
-        known = sorted({repeat for repeat, _ in self.records})
-        return [r for r in known if all((r, f) in self.records for f in self.folds)]
-
-    @property
-    def missing(self) -> list[tuple[Repeat, str]]:
-        """Repeats and folds without which a repeat does not count."""
-        known = sorted({repeat for repeat, _ in self.records})
-        return [(r, f) for r in known for f in self.folds if (r, f) not in self.records]
-
-    def score(self, metric: str) -> Spread | None:
-        """`metric`, averaged over the folds of each complete repeat, then over all."""
-        return Spread.of(self.values(metric))
-
-    def values(self, metric: str) -> list[float]:
-        """`metric` of each complete repeat, averaged over folds."""
-        return [
-            fmean(self._scores[repeat, fold][metric] for fold in self.folds)
-            for repeat in self.repeats
-        ]
-
-    def fold(self, metric: str, fold: str) -> Spread | None:
-        """`metric` of one fold, over all seeds that have it."""
-        return Spread.of(
-            [scores[metric] for (_, f), scores in self._scores.items() if f == fold]
-        )
-
-    @cached_property
-    def _scores(self) -> dict[tuple[Repeat, str], Scores]:
-        return {
-            place: self.scenario.scores(record.matrix(), record.scenario.params)
-            for place, record in self.records.items()
-        }
-
-    @property
-    def first(self) -> Record:
-        """The record of the first repeat and fold: what all of them share is in it."""
-        return self.records[min(self.records)]
-
-    def command(self) -> str:
-        """The command that runs every cell of this line again."""
-        record = self.first
-        fold = f"scenario.{record.scenario.fold}"
-        incidental = {f"scenario.{name}" for name in self.scenario.incidental}
-        names = self.scenario.replicates
-        repeated = {f"scenario.{name}" for name in names}
-        words = []
-        for word in shlex.split(record.command):
-            key, _, _ = word.partition("=")
-            if key in incidental:
-                # Where data lie differs from machine to machine.
-                word = f"{key}={key.rpartition('.')[2].upper()}"
-            if key not in ("seed", fold, *repeated):
-                words.append(word)
-        done = sorted({fold for _, fold in self.records})
-        if record.scenario.fold and not set(self.folds) <= set(done):
-            words.append(f"{fold}={','.join(done)}")
-        columns = zip(*sorted({repeat for repeat, _ in self.records}), strict=True)
-        for key, values in zip(("seed", *names), columns, strict=True):
-            known = [value for value in dict.fromkeys(values) if value != NAMED]
-            if known:
-                place = key if key == "seed" else f"scenario.{key}"
-                words.append(f"{place}={','.join(map(str, known))}")
-        return " ".join(
-            word if word in ("clbench", "run") else shlex.quote(word) for word in words
-        )
 
 
 @dataclass(frozen=True)
@@ -147,51 +27,33 @@ class Board:
         first: One of the records: version, data, budget and settings are those of all.
         lines: Ranked by the main metric; those without a complete seed come last.
         failed: Records that did not end well.
+        against: The bound that a line is compared with, by the line's `way`.
+        compared: The scenario's `compared` numbers of each complete repeat, likewise;
+            NaN where the bound has no such repeat.
     """
 
     scenario: type[Scenario]
     first: Record
     lines: Sequence[Line]
     failed: Sequence[Record]
+    against: Mapping[str, Line]
+    compared: Mapping[str, Mapping[str, Sequence[float]]]
 
     @property
     def main(self) -> Metric:
         """What ranks."""
         return self.scenario.main
 
+    def values(self, line: Line, metric: Metric) -> Sequence[float]:
+        """`metric` of each complete repeat of `line`; NaN where it is undefined."""
+        if metric in self.scenario.compared:
+            found = self.compared.get(line.way, {}).get(metric.name)
+            return [nan] * len(line.repeats) if found is None else found
+        return line.values(metric.name)
+
     def score(self, line: Line, metric: Metric) -> Spread | None:
         """`metric` of `line`, one of the scenario's `metrics` or `compared`."""
-        if metric in self.scenario.compared:
-            return self.compared(line).get(metric.name)
-        return line.score(metric.name)
-
-    def against(self, line: Line) -> Line | None:
-        """The bound that `line` is compared with; None for bounds, and without any."""
-        bounds = [other for other in self.lines if other.bound and other.repeats]
-        if line.bound or not bounds:
-            return None
-        if self.scenario.reference == "all":
-            return min(bounds, key=lambda b: (-_trained(b), b.label))
-        name = line.first.strategy.name
-        own = [other for other in bounds if other.first.strategy.name == name]
-        return (own or bounds)[0]
-
-    def compared(self, line: Line) -> dict[str, Spread | None]:
-        """The scenario's `compared` numbers of `line`; see `against`.
-
-        Repeat by repeat, over those that both have. Empty where there is no bound.
-        """
-        bound = self.against(line)
-        if bound is None:
-            return {}
-        found: dict[str, list[float]] = defaultdict(list)
-        for place, record in line.records.items():
-            other = bound.records.get(place)
-            if other is not None:
-                values = self.scenario.against(record.matrix(), other.matrix())
-                for metric, value in values.items():
-                    found[metric].append(value)
-        return {m.name: Spread.of(found[m.name]) for m in self.scenario.compared}
+        return Spread.of(line.per_unit(self.values(line, metric)))
 
     @property
     def folds(self) -> Sequence[str]:
@@ -208,6 +70,22 @@ class Board:
             if name not in _hidden(self.scenario, self.first)
             and self.first.origins.get(f"scenario.{name}") == "user"
         }
+
+    @property
+    def title(self) -> str:
+        """What tells it from the scenario's other boards, for people."""
+        card = self.first.scenario.card
+        return f"{card.data}, backbone {card.backbone}" + "".join(
+            f", {key}={write(value)}"
+            for key, value in self.settings.items()
+            if key not in ("dataset", "backbone")
+        )
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """Everything that is equal for all its ranked records."""
+        version = self.first.scenario.version
+        return {"version": version, **_group(self.first, self.scenario, ())}
 
 
 def boards(name: str, found: Iterable[Found]) -> tuple[list[Board], list[Left]]:
@@ -233,8 +111,22 @@ def boards(name: str, found: Iterable[Found]) -> tuple[list[Board], list[Left]]:
         board, repeated = _board(scenario, members)
         made.append(board)
         left += repeated
-    made.sort(key=lambda b: (-sum(len(line.records) for line in b.lines), _title(b)))
+    made.sort(key=lambda b: (-sum(len(line.records) for line in b.lines), _order(b)))
     return made, list(dict.fromkeys(left))
+
+
+def way(record: Record, scenario: type[Scenario]) -> str:
+    """What must be equal for records to share a line: how it was learned, as text."""
+    members = [[member.name, member.params] for member in record.strategy.members]
+    variants = {name: record.scenario.params[name] for name in scenario.variants}
+    return _text({"members": members, "recipe": record.recipe, "variants": variants})
+
+
+def place(record: Record, scenario: type[Scenario]) -> Place:
+    """The repeat and the fold that a record is of."""
+    values = [record.scenario.params[name] for name in scenario.replicates]
+    repeat = (record.seed, *(NAMED if value is None else value for value in values))
+    return repeat, _fold(record)
 
 
 def _shared(scenario: type[Scenario], found: Sequence[Found]) -> list[list[Found]]:
@@ -254,8 +146,9 @@ def _shared(scenario: type[Scenario], found: Sequence[Found]) -> list[list[Found
         whole = _text(_group(entry.record, scenario, ()))
         ranked[whole].append(entry)
         alike[whole] = rest
+    taken = set(alike.values())
     groups = [[*ranked[whole], *bounds[rest]] for whole, rest in alike.items()]
-    alone = [those for rest, those in bounds.items() if rest not in alike.values()]
+    alone = [those for rest, those in bounds.items() if rest not in taken]
     return [*groups, *(those for those in alone if those)]
 
 
@@ -266,33 +159,95 @@ def _board(
     folds = first.scenario.folds or [""]
     ways: dict[str, list[Found]] = defaultdict(list)
     for entry in found:
-        ways[_text(_way(entry.record, scenario))].append(entry)
+        ways[way(entry.record, scenario)].append(entry)
     lines, left = [], []
-    for members in ways.values():
-        records: dict[tuple[Repeat, str], Record] = {}
+    for text, members in ways.items():
+        kept: dict[Place, Found] = {}
         for entry in members:
-            record = entry.record
-            place = (_repeat(record, scenario), _fold(record))
-            if record.status != "ok":
+            where = place(entry.record, scenario)
+            if entry.record.status != "ok":
                 continue
-            if place in records:
+            if where in kept:
                 # Equal but for where its data lay: folders do not make another cell.
                 left.append(Left(entry.path, "the same cell as another on the board"))
                 continue
-            records[place] = record
-        if records:
-            label = _label(members[0].record, scenario)
-            bound = _bound(members[0].record, scenario)
-            lines.append(Line(label, records, folds, scenario, bound))
+            kept[where] = entry
+        if kept:
+            line = Line(
+                way=text,
+                label=_label(members[0].record, scenario),
+                records={where: entry.record for where, entry in kept.items()},
+                paths={where: entry.path for where, entry in kept.items()},
+                folds=folds,
+                scenario=scenario,
+                bound=_bound(members[0].record, scenario),
+            )
+            lines.append(line)
     failed = [entry.record for entry in found if entry.record.status != "ok"]
-    board = Board(scenario, first, lines, failed)
+    against = _against(scenario, lines)
+    compared = {
+        line.way: _compared(line, against[line.way])
+        for line in lines
+        if line.way in against
+    }
+    board = Board(scenario, first, lines, failed, against, compared)
     sign = -1 if scenario.main.higher_is_better else 1
 
-    def rank(line: Line) -> tuple[bool, float, str]:
+    def rank(line: Line) -> tuple[bool, float, str, str]:
         score = board.score(line, scenario.main)
-        return (score is None, sign * score.mean if score else 0.0, line.label)
+        # Equal but for rounding is equal, on every machine.
+        mean = float(f"{score.mean:.10g}") if score else 0.0
+        return (score is None, sign * mean, line.label, line.way)
 
-    return Board(scenario, first, sorted(lines, key=rank), failed), left
+    lines.sort(key=rank)
+    return board, left
+
+
+def _against(scenario: type[Scenario], lines: Sequence[Line]) -> dict[str, Line]:
+    """The bound that each line is compared with; none for bounds, or without any."""
+    bounds = sorted(
+        (line for line in lines if line.bound and line.repeats),
+        key=lambda bound: _worth(scenario, bound),
+    )
+    if not bounds:
+        return {}
+    found = {}
+    for line in lines:
+        if line.bound:
+            continue
+        name = line.first.strategy.name
+        own = [other for other in bounds if other.first.strategy.name == name]
+        found[line.way] = (
+            bounds[0] if scenario.reference == "all" else [*own, *bounds][0]
+        )
+    return found
+
+
+def _worth(scenario: type[Scenario], bound: Line) -> tuple[float, str]:
+    """Sorts bounds: the one that trains most first, or the best."""
+    if scenario.reference == "all":
+        return (-_trained(bound), bound.label)
+    score = bound.score(scenario.main.name)
+    sign = -1 if scenario.main.higher_is_better else 1
+    return (sign * score.mean if score else 0.0, bound.label)
+
+
+def _compared(line: Line, bound: Line) -> dict[str, list[float]]:
+    """The scenario's `compared` numbers of `line`, repeat by repeat."""
+    scenario = line.scenario
+    found: dict[str, list[float]] = {m.name: [] for m in scenario.compared}
+    for repeat in line.repeats:
+        places = [(repeat, fold) for fold in line.folds]
+        numbers = [
+            scenario.against(line.matrices[p], bound.matrices[p])
+            for p in places
+            if p in bound.records
+        ]
+        for name, values in found.items():
+            known = [n[name] for n in numbers if not isnan(n.get(name, nan))]
+            whole = len(known) == len(places)
+            values.append(fmean(known) if whole else nan)
+    return found
 
 
 def _group(
@@ -315,50 +270,56 @@ def _hidden(scenario: type[Scenario], record: Record) -> set[str | None]:
 
 
 def _bound(record: Record, scenario: type[Scenario]) -> bool:
-    """Whether it learned a variant of the problem, which is not ranked."""
-    params = record.scenario.params
-    return any(params[name] in values for name, values in scenario.variants.items())
+    return is_bound(record.scenario.params, scenario)
 
 
-def _way(record: Record, scenario: type[Scenario]) -> dict[str, Any]:
-    """What must be equal for records to share a line: how it was learned."""
-    members = [[member.name, member.params] for member in record.strategy.members]
-    variants = {name: record.scenario.params[name] for name in scenario.variants}
-    return {"members": members, "recipe": record.recipe, "variants": variants}
+def label(
+    members: Iterable[tuple[str, Mapping[str, Any]]],
+    recipe: Mapping[str, Any],
+    params: Mapping[str, Any],
+    origins: Mapping[str, str],
+    scenario: type[Scenario],
+) -> str:
+    """The strategy's name and what its user set: neither default nor tuned.
 
-
-def _repeat(record: Record, scenario: type[Scenario]) -> Repeat:
-    values = [record.scenario.params[name] for name in scenario.replicates]
-    return (record.seed, *(NAMED if value is None else value for value in values))
-
-
-def _label(record: Record, scenario: type[Scenario]) -> str:
-    """The strategy's name and what its user set: neither default nor tuned."""
-    several = len(record.strategy.members) > 1
+    Args:
+        members: Name and parameters of each of its members.
+        recipe: The optimizer's settings.
+        params: The scenario's parameters; those that make a bound are named.
+        origins: Where each value comes from, by its key on the command line.
+        scenario: What is learned.
+    """
+    members = list(members)
     given = []
-    for member in record.strategy.members:
-        prefix = f"{member.name}." if several else ""
+    for name, values in members:
+        prefix = f"{name}." if len(members) > 1 else ""
         given += [
             f"{prefix}{key}={write(value)}"
-            for key, value in member.params.items()
-            if record.origins.get(f"strategy.{prefix}{key}") == "user"
+            for key, value in values.items()
+            if origins.get(f"strategy.{prefix}{key}") == "user"
         ]
     given += [
         f"recipe.{key}={write(value)}"
-        for key, value in record.recipe.items()
-        if record.origins.get(f"recipe.{key}") == "user"
+        for key, value in recipe.items()
+        if origins.get(f"recipe.{key}") == "user"
     ]
     given += [
-        f"{key}={write(record.scenario.params[key])}"
-        for key in _given(record, scenario.variants)
-        if _bound(record, scenario)
+        f"{key}={write(params[key])}"
+        for key in scenario.variants
+        if origins.get(f"scenario.{key}") == "user" and is_bound(params, scenario)
     ]
-    return " ".join([record.strategy.name, *given])
+    return " ".join(["+".join(name for name, _ in members), *given])
 
 
-def _given(record: Record, names: Iterable[str]) -> list[str]:
-    """Those of the scenario's parameters `names` that the user set."""
-    return [n for n in names if record.origins.get(f"scenario.{n}") == "user"]
+def is_bound(params: Mapping[str, Any], scenario: type[Scenario]) -> bool:
+    """Whether a cell learns a variant of the problem, which is not ranked."""
+    return any(params[name] in values for name, values in scenario.variants.items())
+
+
+def _label(record: Record, scenario: type[Scenario]) -> str:
+    members = [(member.name, member.params) for member in record.strategy.members]
+    params = record.scenario.params
+    return label(members, record.recipe, params, record.origins, scenario)
 
 
 def _fold(record: Record) -> str:
@@ -372,9 +333,9 @@ def _trained(line: Line) -> int:
     return max((sum(c.trainable.model_dump().values()) for c in costs), default=0)
 
 
-def _title(board: Board) -> str:
+def _order(board: Board) -> str:
     card = board.first.scenario.card
-    return f"{card.data} {card.backbone} {_text(board.settings)}"
+    return f"{card.data} {card.backbone} {_text(board.fixed)}"
 
 
 def _text(value: Any) -> str:

@@ -17,27 +17,35 @@ WRONG = 1
 """Exit code of a check that found something."""
 
 
-def write(words: Sequence[str], quiet: bool) -> None:
+def write(words: Sequence[str], quiet: bool, page: bool = True) -> None:
     """Write the boards of the scenarios in `words`, or of all, and print them.
+
+    Args:
+        words: Scenarios, and folders as `key=DIR`.
+        quiet: Whether paths alone are printed.
+        page: Whether the page of all boards in the folder is written too.
 
     Raises:
         InputError: A scenario is unknown, or has no records.
     """
-    scenarios, folders = _read(words)
-    from clbench.board import write_boards  # with what it computes: slow to import
-
-    folders = FOLDERS | folders
-    for path in write_boards(folders["runs"], folders["out"], scenarios):
-        if not quiet:
+    scenarios, folders = read(words, "board")
+    writer = _with_page if page else _boards
+    for path in writer(folders["runs"], folders["out"], scenarios or None):
+        if not quiet and path.suffix == ".md":
             sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
-        sys.stdout.write(f"board: {path}\n")
+        what = "page" if path.suffix == ".html" else "board"
+        sys.stdout.write(f"{what}: {path}\n")
 
 
-def check(words: Sequence[str]) -> int:
+def check(words: Sequence[str], page: bool = True) -> int:
     """Say what is wrong with the boards, a line each.
 
     Records in `runs` count only where the key is given: the published boards are those
     of the published records.
+
+    Args:
+        words: Scenarios, and folders as `key=DIR`.
+        page: Whether the page of all boards in the folder is looked at too.
 
     Returns:
         The exit code: 0 nothing is wrong, 1 something is.
@@ -45,22 +53,53 @@ def check(words: Sequence[str]) -> int:
     Raises:
         InputError: A scenario is unknown, or has no records.
     """
-    scenarios, folders = _read(words)
+    scenarios, folders = read(words, "board")
     from clbench.board.check import check  # with what it computes: slow to import
 
-    wrong = check(folders.get("out", FOLDERS["out"]), folders.get("runs"), scenarios)
+    given = any(word.startswith("runs=") for word in words)
+    runs = folders["runs"] if given else None
+    writer = _with_page if page else _boards
+    wrong = check(folders["out"], runs, scenarios or None, writer)
     for line in wrong or ["every board is what its records give"]:
         sys.stdout.write(f"{line}\n")
     return WRONG if wrong else 0
 
 
-def _read(words: Sequence[str]) -> tuple[list[str] | None, dict[str, Path]]:
-    """Scenarios, None if no one is named, and the folders that are given.
+def _boards(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path]:
+    from clbench.board import write_boards  # with what it computes: slow to import
+
+    return write_boards(runs, out, scenarios)
+
+
+def _with_page(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path]:
+    from clbench.page import read as documents
+    from clbench.page import write_page
+
+    paths = _boards(runs, out, scenarios)
+    write_page(documents(out), out / "index.html")
+    return [*paths, out / "index.html"]
+
+
+def missing(words: Sequence[str]) -> None:
+    """Print the command of every cell that the boards lack, one a line.
+
+    Raises:
+        InputError: A scenario or a key is unknown, or the plan cannot be read.
+    """
+    scenarios, folders = read(words, "board")
+    from clbench import board  # with what it computes: slow to import
+
+    for entry in board.missing(folders["runs"], folders["out"], scenarios or None):
+        sys.stdout.write(f"{entry.command}\n")
+
+
+def read(words: Sequence[str], command: str) -> tuple[list[str], dict[str, Path]]:
+    """Scenarios and folders that a command line names.
 
     Raises:
         InputError: A scenario or a key is unknown.
     """
-    scenarios, folders = [], {}
+    scenarios, folders = [], dict(FOLDERS)
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
@@ -69,5 +108,5 @@ def _read(words: Sequence[str]) -> tuple[list[str] | None, dict[str, Path]]:
             folders[key] = Path(value)
         else:
             near = registry.nearest(key, FOLDERS)
-            raise InputError(f"unknown key '{key}'{near} (clbench board --help)")
-    return scenarios or None, folders
+            raise InputError(f"unknown key '{key}'{near} (clbench {command} --help)")
+    return scenarios, folders

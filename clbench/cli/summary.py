@@ -17,8 +17,8 @@ from rich.text import Text
 
 from clbench import registry
 from clbench.grammar import write
-from clbench.metrics.interval import half_width
 from clbench.report import number
+from clbench.statistics.intervals import half_width
 
 if TYPE_CHECKING:
     from clbench.contract import Metric

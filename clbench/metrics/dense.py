@@ -12,7 +12,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 IGNORED = 255
 """Label of a pixel that does not count."""
@@ -54,6 +53,8 @@ class Segmentation:
 
     def add(self, prediction: Tensor, label: Tensor) -> None:
         """Label (B, S, S), 255 ignored."""
+        from torchmetrics.functional.classification import multiclass_confusion_matrix
+
         self._counts += multiclass_confusion_matrix(
             prediction.argmax(1),
             label,

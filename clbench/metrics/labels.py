@@ -7,10 +7,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    binary_f1_score,
-    multiclass_confusion_matrix,
-)
 
 
 def accuracy(prediction: Tensor, label: Tensor) -> float:
@@ -20,6 +16,8 @@ def accuracy(prediction: Tensor, label: Tensor) -> float:
 
 def f1(prediction: Tensor, label: Tensor) -> float:
     """Harmonic mean of precision and recall of label 1; 0 where neither has a value."""
+    from torchmetrics.functional.classification import binary_f1_score
+
     return float(binary_f1_score(prediction == 1, label == 1, zero_division=0))
 
 
@@ -30,6 +28,8 @@ def matthews(prediction: Tensor, label: Tensor) -> float:
     and columns: (c s - t . p) / sqrt((s^2 - p . p)(s^2 - t . t)).
     torchmetrics' own gives 1 or -1 where both are constant.
     """
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
     count = int(torch.stack([prediction.max(), label.max()]).max()) + 1
     C = multiclass_confusion_matrix(prediction, label, max(2, count)).double()
     s, c, t, p = C.sum(), C.trace(), C.sum(1), C.sum(0)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from timm.layers import DropPath
-from timm.models._features import FeatureGetterNet
-from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from clbench.contract import InputError
@@ -17,6 +14,9 @@ from clbench.models.vision import (
     Statistics,
     image_backbone,
 )
+
+if TYPE_CHECKING:
+    from timm.models.swin_transformer import SwinTransformer
 
 SCALES = 4
 """What decoders of dense tasks read."""
@@ -97,6 +97,8 @@ class SwinPyramid(Pyramid):
         std: Statistics = IMAGENET_STD,
         drop_path: float = 0.0,
     ) -> None:
+        from timm.layers import DropPath
+
         super().__init__()
         self.patch_embed, self.layers = body.patch_embed, body.layers
         self.mean, self.std = mean, std
@@ -138,6 +140,8 @@ class FeaturePyramid(Pyramid):
     """
 
     def __init__(self, body: nn.Module, *, mean: Statistics, std: Statistics) -> None:
+        from timm.models._features import FeatureGetterNet
+
         super().__init__()
         self.body = FeatureGetterNet(body, out_indices=SCALES, norm=False)
         self.mean, self.std = mean, std
@@ -170,6 +174,8 @@ def pyramid(name: str, *, image_size: int | None, drop_path: float = 0.0) -> Pyr
             body.set_input_size(img_size=image_size)
         return SwinPyramid(body, mean=swin.MEAN, std=swin.STD, drop_path=drop_path)
     found = image_backbone(name, image_size=image_size)
+    from timm.models.swin_transformer import SwinTransformer
+
     if isinstance(found.body, SwinTransformer):
         return SwinPyramid(
             found.body, mean=found.mean, std=found.std, drop_path=drop_path

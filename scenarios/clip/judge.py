@@ -17,10 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_calibration_error,
-)
 
 from clbench.contract import Result
 from clbench.data.features import keep_features
@@ -181,6 +177,11 @@ def result(logits: Tensor, label: Tensor) -> Result:
         logits: (N, C).
         label: (N,) columns.
     """
+    from torchmetrics.functional.classification import (
+        multiclass_accuracy,
+        multiclass_calibration_error,
+    )
+
     classes = logits.shape[1]
     confidence, prediction = logits.softmax(-1).max(-1)
     error = multiclass_calibration_error(

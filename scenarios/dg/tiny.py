@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from timm.models.vision_transformer import VisionTransformer
 
 from clbench.data.cache import pixels_hash
 from clbench.models.vision import ImageBackbone
@@ -31,6 +30,8 @@ def domains(size: int) -> dict[str, Domain]:
 
 def backbone() -> ImageBackbone:
     """A timm ViT of two blocks and width 32, drawn from a fixed seed."""
+    from timm.models.vision_transformer import VisionTransformer
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         body = VisionTransformer(

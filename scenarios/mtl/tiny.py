@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.models.swin_transformer import SwinTransformer
 
 from clbench.data.cache import Album, pixels_hash
 from clbench.models.pyramid import SwinPyramid
@@ -47,6 +46,8 @@ def album(part: str, tasks: Sequence[str]) -> Album:
 
 def backbone() -> SwinPyramid:
     """timm's Swin of two stages of width 16, drawn from a fixed seed."""
+    from timm.models.swin_transformer import SwinTransformer
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         body = SwinTransformer(

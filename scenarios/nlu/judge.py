@@ -7,7 +7,6 @@ from statistics import fmean
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from clbench.contract import Result
 from clbench.metrics.labels import accuracy, f1, matthews
@@ -56,6 +55,8 @@ def result(logits: Tensor, label: Tensor, form: Form) -> Result:
         label: (N,).
         form: Of the task.
     """
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     confidence, prediction = logits.softmax(-1).max(-1)
     found = {"accuracy": accuracy(prediction, label)}
     if "matthews" in NUMBERS[form]:

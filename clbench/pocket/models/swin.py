@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 
 from clbench.pocket import weights
+
+if TYPE_CHECKING:
+    from timm.models.swin_transformer import SwinTransformer
 
 CONFIG: dict[str, Any] = {
     "img_size": 64,
@@ -40,6 +42,8 @@ def build(pretrained: bool = True) -> SwinTransformer:
     Raises:
         InputError: The weights are not those that the package records.
     """
+    from timm.models.swin_transformer import SwinTransformer
+
     model = SwinTransformer(**CONFIG)
     if pretrained:
         model.load_state_dict(weights.load("swin"))

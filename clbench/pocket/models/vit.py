@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from timm.models.vision_transformer import VisionTransformer
+from typing import TYPE_CHECKING, Any
 
 from clbench.pocket import weights
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 CONFIG: dict[str, Any] = {
     "img_size": 32,
@@ -33,6 +34,8 @@ def build(pretrained: bool = True) -> VisionTransformer:
     Raises:
         InputError: The weights are not those that the package records.
     """
+    from timm.models.vision_transformer import VisionTransformer
+
     model = VisionTransformer(**CONFIG)
     if pretrained:
         model.load_state_dict(weights.load("vit"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clbench.metrics.interval import half_width
+from clbench.statistics.intervals import half_width
 
 
 def test_one_value_says_nothing_of_its_spread():

@@ -1,0 +1,115 @@
+"""The page: every board as one HTML file that opens from disk and asks for nothing.
+
+`view` turns board documents into what the template prints, `charts` into what its
+charts draw. Style, scripts and the charts' library are inside the file, and a policy in
+its head forbids whatever is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from clbench.contract import InputError
+from clbench.page import charts, view
+from clbench.record import write_bytes
+
+__all__ = ["read", "render", "write_page"]
+
+Document = Mapping[str, Any]
+"""What `leaderboards/<scenario>.json` holds."""
+
+
+FORMAT = 1
+"""Of the documents that are understood here."""
+
+
+def read(folder: Path) -> list[Document]:
+    """The board documents in `folder`, in the order of their names.
+
+    Raises:
+        InputError: A JSON file there is none, or of another format.
+    """
+    documents = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: not a board ({error})") from error
+        found = document.get("format") if isinstance(document, dict) else None
+        if found != FORMAT:
+            raise InputError(
+                f"{path}: a board of format {found}, and the page knows {FORMAT} only; "
+                f"write it again with `clbench board`"
+            )
+        documents.append(document)
+    return documents
+
+
+def write_page(documents: Sequence[Document], path: Path) -> None:
+    """Write the page of the boards in `documents`, a family for each, to `path`."""
+    write_bytes(path, render(documents).encode())
+
+
+def render(documents: Sequence[Document]) -> str:
+    """The page as text; equal documents give an equal page.
+
+    It is equal for equal versions of the charts' library, which is part of it.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    # The library declares names of its own at the top.
+    script = f"(() => {{\n{_asset('page.js')}{_asset('charts.js')}}})();"
+    library = _library()
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.from_string(_asset("page.html.j2"))
+    return template.render(
+        families=[view.family(document) for document in documents],
+        style=Markup(_asset("page.css")),
+        script=Markup(script),
+        library=Markup(library),
+        allowed=" ".join(f"'{_hash(text)}'" for text in (script, library)),
+        specs=embedded(charts.SPECS),
+        embedded=embedded,
+    )
+
+
+def embedded(value: Any) -> Any:
+    """`value` as JSON that may stand within a script element: it cannot end it."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _asset(name: str) -> str:
+    return (files("clbench.page") / name).read_text(encoding="utf-8")
+
+
+@cache
+def _library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that ends no script element."""
+    import vl_convert
+
+    text = str(vl_convert.javascript_bundle(None)).replace("\r\n", "\n")
+    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _hash(script: str) -> str:
+    """How a content security policy names an inline script that may run."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
