@@ -30,6 +30,7 @@ COMMANDS = (
     "grid",
     "show",
     "board",
+    "compare",
     "verify",
     "submit",
     "plot",
