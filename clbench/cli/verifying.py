@@ -97,8 +97,12 @@ def lines(verdict: Any, whole: bool) -> list[str]:
     if verdict.environment:
         said.append(f"not the same: {'; '.join(verdict.environment)}")
     if not verdict.good and verdict.environment:
+        changed = any(text.startswith("the source of") for text in verdict.environment)
         said.append(
-            "another machine, version or number of threads rounds differently: "
+            "the code is another by now: check out the record's commit to run it as it "
+            "was"
+            if changed
+            else "another machine, version or number of threads rounds differently: "
             "--within 0.02 asks whether that may be all"
         )
     return said
