@@ -13,7 +13,7 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
-from clbench import compose, outcomes, record, registry
+from clbench import compose, outcomes, record, registry, tracking
 from clbench.contract import Experience, InputError, Problem, Scenario, trainable
 from clbench.engine import Loop, NotFinite, Session, Watch, loader
 from clbench.environment import environment
@@ -40,18 +40,29 @@ if TYPE_CHECKING:
     from clbench.resolved import Cell, Options, PluginChoice
 
 
-def run_cell(cell: Cell, options: Options, reporter: Reporter) -> Record:
+def run_cell(
+    cell: Cell, options: Options, reporter: Reporter, rows: int | None = None
+) -> Record:
     """Run `cell` and write its record, whatever happens.
 
     A cell that fails leaves a record that says so, with every row computed until then;
     so does one that is interrupted, and KeyboardInterrupt goes on to the caller.
 
+    Args:
+        cell: What is run.
+        options: How.
+        reporter: Shows it.
+        rows: Rows of the matrix after which it stops, as if interrupted; None for all.
+
     Raises:
         InputError: The configuration cannot be run; nothing is written.
     """
+    tracking.check(options.track)
     scenario = build_scenario(cell)
     with global_seed(cell.seed):
-        return _Attempt(cell, options, reporter, scenario).run()
+        made = _Attempt(cell, options, reporter, scenario, rows).run()
+    tracking.send(options.track, made, options.out, reporter)
+    return made
 
 
 def build_scenario(cell: Cell) -> Scenario:
@@ -85,13 +96,23 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+class _Enough(Exception):
+    """There are as many rows as were asked for."""
+
+
 class _Attempt(Watch):
     """One attempt at a cell: runs it, gathers its rows and costs, writes them down."""
 
     def __init__(
-        self, cell: Cell, options: Options, reporter: Reporter, scenario: Scenario
+        self,
+        cell: Cell,
+        options: Options,
+        reporter: Reporter,
+        scenario: Scenario,
+        limit: int | None,
     ) -> None:
         self._cell = cell
+        self._limit = limit
         self._options = options
         self._reporter = reporter
         self._scenario = scenario
@@ -123,6 +144,8 @@ class _Attempt(Watch):
         except KeyboardInterrupt:
             self._write("interrupted", f"interrupted at step {self._steps}")
             raise
+        except _Enough:
+            return self._write("interrupted", f"stopped after {self._limit} rows")
         except NotFinite as error:
             return self._write("failed", str(error), step=error.step)
         except Exception as error:
@@ -209,6 +232,8 @@ class _Attempt(Watch):
         )
         self._outcomes.append({task: r.outcomes for task, r in results.items()})
         self._pictures = {t: r.pictures for t, r in results.items() if r.pictures}
+        if len(self._rows) == self._limit:
+            raise _Enough
 
     def _note(self, name: str, step: int, value: float) -> None:
         self._log.setdefault(name, []).append((step, float(value)))

@@ -58,7 +58,7 @@ def export(path: Path, form: Form, folder: Path, rank: int | None = None) -> Exp
     """
     found = record.read(path)
     changed = kept.read(record.model_path(path))
-    scenario = build_scenario(cell_of(found))
+    scenario = build_scenario(Cell.from_record(found))
     batch = next(iter(loader(scenario.stream()[0], scenario.seed)))
     trained = scenario.model()
     trained.load_state_dict(changed, strict=False)
@@ -83,26 +83,6 @@ def export(path: Path, form: Form, folder: Path, rank: int | None = None) -> Exp
         whole,
         lost,
         kept.difference(again, trained, batch),
-    )
-
-
-def cell_of(found: Record) -> Cell:
-    """The cell that left this record.
-
-    Raises:
-        InputError: One of its plugins is not here, or has other parameters now.
-    """
-    members = [{"name": m.name, "params": m.params} for m in found.strategy.members]
-    scenario = {"name": found.scenario.name, "params": found.scenario.params}
-    return Cell.from_dict(
-        {
-            "strategy": members,
-            "scenario": scenario,
-            "seed": found.seed,
-            "recipe": {},
-            "origins": found.origins,
-            "tuned": True,
-        }
     )
 
 

@@ -25,12 +25,14 @@ from pydantic import (
 
 from clbench.contract import InputError
 from clbench.matrix import Matrix, Row
+from clbench.migration import migrate
 
 if TYPE_CHECKING:
     from clbench.resolved import Cell
 
-SCHEMA = 1
-"""Version of the fields below; raised whenever one changes its meaning."""
+SCHEMA = 2
+"""Version of the fields below; raised whenever one changes, with a function in
+`clbench.migration` that brings older records up to it."""
 
 Status = Literal["ok", "failed", "interrupted", "unsupported"]
 
@@ -38,7 +40,7 @@ Status = Literal["ok", "failed", "interrupted", "unsupported"]
 class Part(BaseModel):
     """A part of a record: closed, so that a misspelt field is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Origin(Part):
@@ -222,31 +224,40 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> Record:
-    """The record at `path`, after comparing its hash with its content.
+    """The record at `path`, in today's fields, if it is what was written.
+
+    Its hash is compared with its content as it lies there; only then is a record of an
+    older schema brought up to this one, in memory.
 
     Raises:
         InputError: It is damaged, edited, or of a newer schema.
     """
     try:
-        document = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        document = json.loads(path.read_text(), parse_constant=_no_number)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a record ({_line(error)})") from error
     if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError(f"{path}: not a record (no schema_version)")
-    if document["schema_version"] != SCHEMA:
+    version = document["schema_version"]
+    if not isinstance(version, int) or version > SCHEMA:
         raise InputError(
-            f"{path}: schema {document['schema_version']} is not known here, only "
-            f"{SCHEMA}: install a newer clbench"
+            f"{path}: schema {version} is not known here, only up to {SCHEMA}: install "
+            f"a newer clbench"
         )
+    if document.get("sha256") != digest(document):
+        raise InputError(f"{path}: its content is not what was written (hash differs)")
     try:
-        record = Record.model_validate(document)
+        return Record.model_validate(migrate(document, SCHEMA))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise InputError(f"{path}: damaged at '{place}' ({first['msg']})") from error
-    if record.sha256 != digest(document):
-        raise InputError(f"{path}: its content is not what was written (hash differs)")
-    return record
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def digest(document: Mapping[str, Any]) -> str:
@@ -265,6 +276,19 @@ def comparable(record: Record) -> dict[str, Any]:
         for name in ("seconds", "examples_per_second", "peak_bytes"):
             del document["cost"][name]
     return document
+
+
+def numbers(record: Record) -> dict[str, Any]:
+    """What two runs of one configuration must agree on, whoever ran them.
+
+    That is `comparable`, less the configuration and where the code came from.
+    """
+    document = comparable(record)
+    names = ("status", "budget", "recipe", "learned", "rows", "log", "cost")
+    return {name: document[name] for name in names} | {
+        "version": document["scenario"]["version"],
+        "card": document["scenario"]["card"],
+    }
 
 
 def _line(error: Exception) -> str:

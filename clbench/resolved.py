@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge
@@ -18,6 +18,9 @@ from clbench import schema
 from clbench.contract import Count, Recipe
 from clbench.grammar import write
 from clbench.plugin import Kind
+
+if TYPE_CHECKING:
+    from clbench.record import Record
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,30 @@ class Cell:
             tuned=plain["tuned"],
         )
 
+    @classmethod
+    def from_record(cls, record: Record) -> Cell:
+        """The cell that left `record`, whatever is tuned or default by now.
+
+        Raises:
+            InputError: A plugin is unknown here, or does not take its parameters.
+        """
+        members = [
+            {"name": m.name, "params": m.params} for m in record.strategy.members
+        ]
+        start = "recipe."
+        given = [k.removeprefix(start) for k in record.origins if k.startswith(start)]
+        scenario = {"name": record.scenario.name, "params": record.scenario.params}
+        return cls.from_dict(
+            {
+                "strategy": members,
+                "scenario": scenario,
+                "seed": record.seed,
+                "recipe": {name: record.recipe[name] for name in given},
+                "origins": record.origins,
+                "tuned": "tuned=false" not in shlex.split(record.command),
+            }
+        )
+
     def to_yaml(self) -> str:
         """A document that `+experiment=FILE` reads back to this cell."""
         tree: dict[str, Any] = {
@@ -169,6 +196,7 @@ class Options:
         tuned: Whether tuned settings apply.
         threads: CPU threads of torch; null leaves the choice to it.
         keep: Whether the trained model is kept beside its record, for `clbench export`.
+        track: Where cells that were run are sent to be watched; see docs/tracking.md.
         force: Run cells again whose record exists.
         quiet: Show no progress.
         json: Print one JSON object for each cell and nothing else.
@@ -180,6 +208,7 @@ class Options:
     tuned: bool = True
     threads: Count | None = None
     keep: bool = False
+    track: Literal["none", "tensorboard", "wandb", "mlflow", "trackio"] = "none"
     force: bool = False
     quiet: bool = False
     json: bool = False

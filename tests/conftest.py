@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from clbench import __version__
 from clbench.config import resolve
 from clbench.contract import (
     Batch,
@@ -289,6 +290,7 @@ def _record(
             "steps": cell.scenario.params["steps"] or 300,
             "batch_size": 48,
             "evaluate_every": 50,
+            "models": 1,
         },
         learned={name: 1 for name in domains if name != target},
         rows=rows,
@@ -317,5 +319,7 @@ def _record(
 
 
 def _plugin(name: str, params: Mapping[str, Any]) -> Plugin:
-    origin = Origin(kind="built in", sha256="b" * 64)
+    origin = Origin(
+        kind="built in", distribution="clbench", version=__version__, sha256="b" * 64
+    )
     return Plugin(name=name, params=dict(params), origin=origin)

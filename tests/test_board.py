@@ -185,19 +185,44 @@ def test_a_record_that_names_a_path_writes_none(runs, tmp_path, make_record):
 
 def test_of_a_cell_that_ran_twice_the_newer_counts(runs, tmp_path, make_record):
     runs("lora", accuracy=0.5)
-    published = tmp_path / "out" / "dg" / "records"
+    again = tmp_path / "out" / "dg" / "records"
     for target in STYLES:
-        made = make_record(
-            strategy="lora", target=target, accuracy=0.6, created="2031-01-01T00:00:00"
-        )
-        write(made, published / f"lora--{made.key}.json")
+        made = make_record(target=target, seconds=9.0, created="2031-01-01T00:00:00")
+        write(made, again / f"lora--{made.key}.json")
     text = page(runs, tmp_path)
-    assert rows(text)[0][2] == "60.0"
-    assert " and 1 more: repeated by a newer one, whose numbers are other\n" in text
-    for path in published.iterdir():
-        shutil.copy(path, runs.folder / "dg" / path.name)
+    assert rows(text)[0][2] == "50.0"
+    assert "repeated by a newer record of the same cell" in text
+    found, left = gather([runs.folder, again])
+    assert {entry.path.parent for entry in found} == {again}
+    assert {entry.path.parent for entry in left} == {runs.folder / "dg"}
+
+
+def test_of_a_cell_with_two_sets_of_numbers_none_counts(runs, tmp_path, make_record):
+    runs("lora", accuracy=0.5)
+    made = make_record(target="photo", accuracy=0.6, created="2031-01-01T00:00:00")
+    other = tmp_path / "out" / "dg" / "records" / f"lora--{made.key}.json"
+    write(made, other)
+    mine = runs.folder / "dg" / other.name
     text = page(runs, tmp_path)
-    assert " and 1 more: repeated by a newer one, whose numbers are equal\n" in text
+    assert "| seeds |" not in text
+    assert "`lora` has no record of photo seed=0" in text
+    _, left = gather([runs.folder, other.parent])
+    reasons = {entry.path: entry.reason for entry in left}
+    assert reasons.keys() == {mine, other}
+    assert reasons[mine].startswith(f"{other} is of the same cell and has other num")
+    assert reasons[other].startswith(f"{mine} is of the same cell and has other num")
+
+
+@pytest.mark.parametrize(
+    "facts", [{"status": "failed", "reason": "no memory"}, {"version": 0}]
+)
+def test_a_newer_record_that_cannot_count_takes_no_ones_place(
+    runs, tmp_path, make_record, facts
+):
+    runs("lora", accuracy=0.5)
+    made = make_record(target="photo", created="2031-01-01T00:00:00", **facts)
+    write(made, tmp_path / "out" / "dg" / "records" / "x.json")
+    assert rows(page(runs, tmp_path))[0][2] == "50.0"
 
 
 def test_equal_records_give_an_equal_page(runs, tmp_path):
@@ -349,7 +374,7 @@ def test_published_boards_are_those_of_the_published_records(tmp_path, monkeypat
     boards = shutil.ignore_patterns(*(f"{s}.*" for s in scenarios))
     shutil.copytree(PUBLISHED, "leaderboards", ignore=boards)
     written = write_boards(Path("runs"), Path("leaderboards"), scenarios)
-    assert len(written) == 3 * len(scenarios)
+    assert len(written) == 3 * len(scenarios) + 1
     for path in written:
         published = (PUBLISHED / path.name).read_text()
         assert path.read_text() == published, path.name

@@ -24,7 +24,18 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
     )
 
 
-COMMANDS = ("run", "list", "grid", "show", "board", "compare", "plot", "explain")
+COMMANDS = (
+    "run",
+    "list",
+    "grid",
+    "show",
+    "board",
+    "compare",
+    "verify",
+    "submit",
+    "plot",
+    "explain",
+)
 COMMANDS += ("conformance", "check", "new", "export", "doctor")
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 

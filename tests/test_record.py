@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from clbench import migration
 from clbench import record as records
 from clbench.contract import InputError
 from clbench.record import comparable, read, write
@@ -49,16 +50,34 @@ def newer(text: str) -> str:
 
 
 def misspelt(text: str) -> str:
-    return json.dumps({**json.loads(text), "sed": 1})
+    return signed({**json.loads(text), "sed": 1})
+
+
+def infinite(text: str) -> str:
+    document = json.loads(text)
+    document["rows"][0]["scores"]["photo"]["accuracy"] = math.inf
+    return signed(document).replace("Infinity", "1e999")
+
+
+def signed(document: dict) -> str:
+    """`document` under the hash that it has by now."""
+    return json.dumps({**document, "sha256": records.digest(document)})
+
+
+def one_digit(text: str) -> str:
+    return text.replace('"accuracy": 0.5', '"accuracy": 0.6', 1)
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
         (edited, "its content is not what was written"),
+        (one_digit, "its content is not what was written"),
         (lambda text: text[: len(text) // 2], "not a record"),
-        (newer, "schema 99 is not known here, only 1: install a newer clbench"),
+        (newer, "schema 99 is not known here, only up to 2: install a newer clbench"),
         (misspelt, "damaged at 'sed'"),
+        (infinite, r"damaged at 'rows.0.scores.photo.accuracy' \(.*finite number"),
+        (lambda text: text.replace("0.5", "NaN"), "NaN is no number"),
         (lambda text: "[]", "no schema_version"),
     ],
 )
@@ -90,3 +109,55 @@ def test_a_failed_write_leaves_the_old_file(make_record, tmp_path, monkeypatch):
         write(make_record(seed=1), path)
     assert path.read_text() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+# --- older schemas ---
+
+
+def test_every_older_schema_has_a_way_to_this_one():
+    assert sorted(migration.MIGRATIONS) == list(range(1, records.SCHEMA))
+
+
+def test_a_record_of_the_first_schema_is_read_and_stays_as_it_is(make_record, tmp_path):
+    path = tmp_path / "a.json"
+    made = json.loads(make_record().model_dump_json())
+    del made["budget"]["models"]
+    path.write_text(signed({**made, "schema_version": 1}))
+    before = path.read_bytes()
+    found = read(path)
+    assert (found.schema_version, found.budget["models"]) == (2, 1)
+    assert comparable(found) == comparable(make_record())
+    assert path.read_bytes() == before
+
+
+def test_migrations_follow_one_another(make_record, tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_text(signed({**json.loads(make_record().model_dump_json())}))
+    seen = []
+
+    def rename(document):
+        seen.append(document["schema_version"])
+        document["seed"] += 10
+        return document
+
+    monkeypatch.setattr(records, "SCHEMA", 4)
+    monkeypatch.setattr(migration, "MIGRATIONS", {2: rename, 3: rename})
+    found = read(path)
+    assert (found.seed, found.schema_version, seen) == (20, 4, [2, 3])
+
+
+def test_the_hash_is_that_of_the_file_not_of_what_was_made_of_it(make_record, tmp_path):
+    path = tmp_path / "a.json"
+    made = json.loads(make_record().model_dump_json())
+    text = signed({**made, "schema_version": 1})
+    path.write_text(text.replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(InputError, match="its content is not what was written"):
+        read(path)
+
+
+def test_a_schema_without_a_way_is_one_clear_line(make_record, tmp_path):
+    path = tmp_path / "a.json"
+    made = json.loads(make_record().model_dump_json())
+    path.write_text(signed({**made, "schema_version": 0}))
+    with pytest.raises(InputError, match="schema 0 is older than any"):
+        read(path)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from clbench import registry
-from clbench.board import document, flat, markdown, plan
+from clbench.board import document, flat, markdown, plan, reported
 from clbench.board.build import document as build
 from clbench.board.document import Document, Missing
 from clbench.board.gather import Found, Left, Records, gather
@@ -39,7 +39,8 @@ def write_boards(
 ) -> list[Path]:
     """Write `out/<scenario>` as `.csv`, `.json` and `.md`, for each that has records.
 
-    See `documents`.
+    Beside them goes `out/reported.md`, if `out/reported` has figures from papers. See
+    `documents`.
     """
     paths = []
     for entry in documents(runs, out, scenarios):
@@ -51,6 +52,10 @@ def write_boards(
         for suffix, content in forms.items():
             paths.append(out / f"{entry.scenario}{suffix}")
             write_bytes(paths[-1], content)
+    figures = reported.page(out / reported.NAME)
+    if figures is not None:
+        paths.append(out / f"{reported.NAME}.md")
+        write_bytes(paths[-1], figures.encode())
     return paths
 
 
@@ -67,7 +72,8 @@ def documents(
         scenarios: Those whose boards are made; None is all.
 
     Raises:
-        InputError: There is no file of a record, or none of a scenario in `scenarios`.
+        InputError: There is no file of a record, or none of a scenario in `scenarios`,
+            or a file of reported figures is not right.
     """
     found = records(runs, out)
     names = sorted(scenarios or found.scenarios)

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from clbench.board import reported
 from clbench.board.document import (
     Apart,
     Column,
     Document,
     Failed,
     Missing,
+    Reported,
     Sheet,
     Unread,
     rounded,
@@ -53,11 +55,12 @@ def document(
     """
     ids = [identifier(name, board) for board in boards]
     root = out.resolve()
+    tables = reported.read(out / reported.NAME)
     return Document(
         scenario=name,
         summary=summary,
         boards=[
-            _sheet(board, ids[i], missing[i], _apart(boards, ids, i), root)
+            _sheet(board, ids[i], missing[i], _apart(boards, ids, i), tables, root)
             for i, board in enumerate(boards)
         ],
         unread=[Unread(path=x.path.as_posix(), reason=x.reason) for x in left],
@@ -82,6 +85,7 @@ def _sheet(
     identity: str,
     missing: Sequence[Missing],
     apart: list[Apart],
+    tables: Sequence[reported.Table],
     out: Path,
 ) -> Sheet:
     card = board.first.scenario.card
@@ -108,7 +112,12 @@ def _sheet(
         ],
         missing=list(missing),
         failed=[_failed(record) for record in board.failed],
-        reported=[],
+        reported=[
+            Reported(**figure)
+            for figure in reported.select(
+                tables, board.first.scenario.name, board.first.scenario.params
+            )
+        ],
         apart=apart,
         note=_note(board, lines),
     )

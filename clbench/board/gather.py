@@ -12,7 +12,7 @@ from typing import Any
 
 from clbench import registry
 from clbench.contract import InputError
-from clbench.record import Record, comparable, read
+from clbench.record import Record, numbers, read
 
 _NAME = re.compile(rb'"scenario"\s*:\s*\{\s*"name"\s*:\s*"([^"]*)"')
 """Where a record says which scenario it is of."""
@@ -89,15 +89,15 @@ class Records:
 def gather(folders: Iterable[Path]) -> tuple[list[Found], list[Left]]:
     """Every record below `folders`, in the order of their configurations.
 
-    Of two records of one configuration the newer counts; the other is left out, with a
-    word on whether their numbers are equal. A record that is damaged or edited is left
-    out too.
+    Of several records of one configuration the newest counts, if all give the same
+    numbers; where they do not, nobody knows which are right and none counts. A record
+    that is damaged or edited is left out too.
     """
     return _read(_files(folders))
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Found], list[Left]]:
-    by_key: dict[str, Found] = {}
+    by_key: dict[str, list[Found]] = defaultdict(list)
     left = []
     alike: dict[str, Any] = {}
     for path in paths:
@@ -107,18 +107,14 @@ def _read(paths: Sequence[Path]) -> tuple[list[Found], list[Left]]:
             reason = str(error).removeprefix(f"{path}: ")
             left.append(Left(path, reason))
             continue
-        known = by_key.setdefault(found.record.key, found)
-        if known is not found:
-            newer, older = sorted(
-                (known, found), key=lambda f: f.record.created, reverse=True
-            )
-            by_key[found.record.key] = newer
-            left.append(Left(older.path, _repeated(newer, older)))
-    order = sorted(
-        by_key.values(),
-        key=lambda f: (f.record.strategy.name, f.record.key, f.record.seed),
-    )
-    return order, left
+        by_key[found.record.key].append(found)
+    kept = []
+    for same in by_key.values():
+        chosen, others = _choose(same)
+        kept += [chosen] if chosen is not None else []
+        left += others
+    kept.sort(key=lambda f: (f.record.strategy.name, f.record.key, f.record.seed))
+    return kept, left
 
 
 def _shared(record: Record, alike: dict[str, Any]) -> Record:
@@ -152,6 +148,35 @@ def _named(path: Path) -> str:
     return "" if match is None else match[1].decode(errors="replace")
 
 
-def _repeated(newer: Found, older: Found) -> str:
-    equal = comparable(newer.record) == comparable(older.record)
-    return f"repeated by a newer one, whose numbers are {'equal' if equal else 'other'}"
+def _choose(alike: Sequence[Found]) -> tuple[Found | None, list[Left]]:
+    """Which of the records of one configuration counts, and why the others do not.
+
+    Those that ended well count before those that did not, and those of the newest
+    version of their scenario before older ones.
+    """
+    order = sorted(alike, key=lambda f: f.record.created, reverse=True)
+    order.sort(key=_standing, reverse=True)
+    first = order[0]
+    equals = [f for f in order[1:] if _standing(f) == _standing(first)]
+    others = [f for f in equals if numbers(f.record) != numbers(first.record)]
+    if others and first.record.status == "ok":
+        return None, [
+            *(Left(f.path, _contradicted(first)) for f in others),
+            Left(first.path, _contradicted(others[0])),
+            *(Left(f.path, _REPEATED) for f in order[1:] if f not in others),
+        ]
+    return first, [Left(f.path, _REPEATED) for f in order[1:]]
+
+
+def _standing(found: Found) -> tuple[bool, int]:
+    return found.record.status == "ok", found.record.scenario.version
+
+
+_REPEATED = "repeated by a newer record of the same cell"
+
+
+def _contradicted(other: Found) -> str:
+    return (
+        f"{other.path} is of the same cell and has other numbers: neither counts "
+        f"(`clbench verify` says which runs again)"
+    )

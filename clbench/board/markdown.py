@@ -79,12 +79,30 @@ def _board(name: str, board: Sheet, titles: dict[str, str]) -> Iterable[str]:
         yield _costs(board.rows)
         yield "Run again:"
         yield "```bash\n" + "\n".join(row.reproduce for row in board.rows) + "\n```"
+    if board.reported:
+        yield "Reported on these data, not run here and not ranked:"
+        yield _reported(board)
     if board.missing:
         yield "Missing cells, and what runs them (`clbench board --missing`):"
         yield "\n".join(_missing(board))
     if board.failed:
         yield "Not ranked:"
         yield "\n".join(_failures(board))
+
+
+def _reported(board: Sheet) -> str:
+    given = {key for figure in board.reported for key in figure.scores}
+    columns = [column for column in board.columns if column.key in given]
+    head = [*(f"{c.label} {c.unit}".strip() for c in columns), "source, protocol"]
+    lines = [
+        "| " + " | ".join(["method", *head]) + " |",
+        "| " + " | ".join(["---", *["--:"] * len(columns), "---"]) + " |",
+    ]
+    for figure in board.reported:
+        scores = [str(figure.scores.get(column.key, "-")) for column in columns]
+        what = f"{figure.source} ({figure.certainty}); {figure.protocol}"
+        lines.append("| " + " | ".join([figure.label, *scores, what]) + " |")
+    return "\n".join(lines)
 
 
 def _apart(apart: Sequence[Apart], titles: dict[str, str]) -> Iterable[str]:

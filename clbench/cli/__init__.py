@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from clbench import __version__
+from clbench.cli.published import submit, verify
 from clbench.contract import InputError
 
 app = typer.Typer(
@@ -72,7 +73,7 @@ RUN_HELP = """Run cells: every combination of the values given.
   scenario.KEY=VALUE      (clbench show scenario=NAME)
   seed=NUMBER             0 unless given
   recipe.KEY=VALUE        the optimizer (clbench show recipe)
-  device= out= plugins= tuned= threads=  (clbench show options)
+  device= out= plugins= tuned= threads= track=  (clbench show options)
   +experiment=FILE        what --config printed; keys beside it go above it
 
 \b
@@ -200,6 +201,10 @@ def board(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Write the boards, print their paths only.")
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; exit code 1 if a board differs."),
+    ] = False,
     no_page: Annotated[
         bool, typer.Option("--no-page", help="Leave index.html as it is.")
     ] = False,
@@ -214,11 +219,15 @@ def board(
 
     Writes SCENARIO.md, .csv and .json, and all boards there as one page, index.html.
     plan.yaml beside them says which cells they are to hold; --missing writes nothing.
+    With --check: say which board was edited by hand and which published record does
+    not count, a line each. Records in runs= are looked at only if it is given.
     Examples: clbench board · clbench board dg runs=runs out=leaderboards ·
-    clbench board --missing
+    clbench board --missing · clbench board --check
     """
     from clbench.cli import boards
 
+    if check:
+        raise typer.Exit(boards.check(words or [], not no_page))
     if missing:
         boards.missing(words or [])
     else:
@@ -262,6 +271,10 @@ def compare(
         comparing.several(words or [], board or [], test, plot, json, console)
     else:
         comparing.two(words or [], board or [], json, console)
+
+
+app.command()(verify)
+app.command()(submit)
 
 
 @app.command()

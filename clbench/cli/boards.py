@@ -15,6 +15,10 @@ FOLDERS = {"runs": Path("runs"), "out": Path("leaderboards")}
 """Keys of the command, with their defaults: where records lie, where boards go."""
 
 
+WRONG = 1
+"""Exit code of a check that found something."""
+
+
 def write(words: Sequence[str], quiet: bool, page: bool = True) -> None:
     """Write the boards of the scenarios in `words`, or of all, and print them.
 
@@ -27,22 +31,57 @@ def write(words: Sequence[str], quiet: bool, page: bool = True) -> None:
         InputError: A scenario is unknown, or has no records.
     """
     scenarios, folders = read(words, "board")
-    from clbench.board import write_boards  # with what it computes: slow to import
-
+    writer = _with_page if page else _boards
     with _uncollected():
-        paths = write_boards(folders["runs"], folders["out"], scenarios or None)
+        paths = writer(folders["runs"], folders["out"], scenarios or None)
     for path in paths:
         if not quiet and path.suffix == ".md":
             sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
-        sys.stdout.write(f"board: {path}\n")
-    if page:
-        from clbench.page import read as documents
-        from clbench.page import write_page
+        what = "page" if path.suffix == ".html" else "board"
+        sys.stdout.write(f"{what}: {path}\n")
 
-        path = folders["out"] / "index.html"
-        with _uncollected():
-            write_page(documents(folders["out"]), path)
-        sys.stdout.write(f"page: {path}\n")
+
+def check(words: Sequence[str], page: bool = True) -> int:
+    """Say what is wrong with the boards, a line each.
+
+    Records in `runs` count only where the key is given: the published boards are those
+    of the published records.
+
+    Args:
+        words: Scenarios, and folders as `key=DIR`.
+        page: Whether the page of all boards in the folder is looked at too.
+
+    Returns:
+        The exit code: 0 nothing is wrong, 1 something is.
+
+    Raises:
+        InputError: A scenario is unknown, or has no records.
+    """
+    scenarios, folders = read(words, "board")
+    from clbench.board.check import check  # with what it computes: slow to import
+
+    given = any(word.startswith("runs=") for word in words)
+    runs = folders["runs"] if given else None
+    writer = _with_page if page else _boards
+    wrong = check(folders["out"], runs, scenarios or None, writer)
+    for line in wrong or ["every board is what its records give"]:
+        sys.stdout.write(f"{line}\n")
+    return WRONG if wrong else 0
+
+
+def _boards(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path]:
+    from clbench.board import write_boards  # with what it computes: slow to import
+
+    return write_boards(runs, out, scenarios)
+
+
+def _with_page(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path]:
+    from clbench.page import read as documents
+    from clbench.page import write_page
+
+    paths = _boards(runs, out, scenarios)
+    write_page(documents(out), out / "index.html")
+    return [*paths, out / "index.html"]
 
 
 @contextmanager

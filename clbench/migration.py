@@ -1,0 +1,42 @@
+"""Records of an older schema, in today's fields: on reading, never on disk.
+
+Whoever raises `clbench.record.SCHEMA` from n to n + 1 adds the function for n here. It
+takes a record's document as schema n wrote it and returns it as schema n + 1 does. A
+field that old records lack gets the value that says so, never a guess.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clbench.contract import InputError
+
+Document = dict[str, Any]
+
+
+def _budget_names_models(document: Document) -> Document:
+    """1 -> 2: a budget says how many models are trained apart; it was one before."""
+    document["budget"].setdefault("models", 1)
+    return document
+
+
+MIGRATIONS: Mapping[int, Callable[[Document], Document]] = {1: _budget_names_models}
+"""Schema n -> the function that makes schema n + 1 of it."""
+
+
+def migrate(document: Document, to: int) -> Document:
+    """`document` in the fields of schema `to`; itself if it has them already.
+
+    Raises:
+        InputError: There is no way from its schema.
+    """
+    version = document["schema_version"]
+    while version < to:
+        if version not in MIGRATIONS:
+            raise InputError(f"schema {version} is older than any that is known here")
+        document = MIGRATIONS[version](copy.deepcopy(document))
+        version += 1
+        document["schema_version"] = version
+    return document
