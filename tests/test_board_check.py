@@ -118,7 +118,9 @@ def test_where_no_record_is_left_every_one_is_named(out):
     paths = sorted((out / "dg" / "records").iterdir())
     for path in paths:
         truncate(path)
-    assert [line.partition(":")[0] for line in check(out)] == [str(p) for p in paths]
+    named = [line.partition(":")[0] for line in check(out)]
+    boards = [str(out / f"dg.{kind}") for kind in ("csv", "json", "md")]
+    assert sorted(named) == sorted([*map(str, paths), *boards])
 
 
 def test_records_of_this_place_count_only_where_they_are_asked_for(
@@ -153,3 +155,23 @@ def test_the_command_line_says_so_and_fails(out):
     none = clbench("--check", "out=elsewhere")
     assert none.returncode == 2
     assert none.stderr == "error: out=elsewhere: there is no such folder of boards\n"
+
+
+def test_a_page_is_compared_with_one_of_the_same_library(out):
+    def writer(runs, folder, scenarios):
+        (folder / "index.html").write_text(PAGE.format(version="2.0", score="50.0"))
+        return [*write_boards(runs, folder, scenarios), folder / "index.html"]
+
+    page = out / "index.html"
+    page.write_text(PAGE.format(version="2.0", score="50.0"))
+    assert check(out, writer=writer) == []
+    page.write_text(PAGE.format(version="2.0", score="90.0"))
+    (line,) = check(out, writer=writer)
+    assert line.startswith(f"{page}: line 2 is not what its records give")
+    page.write_text(PAGE.format(version="1.0", score="50.0"))
+    assert check(out, writer=writer) == []
+
+
+PAGE = """<meta name="generator" content="vl-convert {version}">
+<td>{score}</td>
+"""

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def render(documents: Iterable[Document]) -> str:
     families = [view.family(document) for document in documents]
     return template.render(
         families=families,
+        generator=f"vl-convert {metadata.version('vl-convert-python')}",
         across=across.across([f["leading"] for f in families if f["leading"]]),
         most=max((len(b["columns"]) for f in families for b in f["boards"]), default=1),
         style=Markup(_asset("page.css")),
