@@ -22,6 +22,7 @@ from clbench.pocket.texts import (
     FORMS,
     OPENINGS,
     TOOLS,
+    Facts,
     Manner,
     Prompt,
     Scene,
@@ -29,15 +30,15 @@ from clbench.pocket.texts import (
     another,
     described,
     draw,
+    fewer,
     helpable,
     helped,
     refused,
     some,
     stated,
-    told,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a word could change."""
 
 COUNTS: dict[str, int] = {"train": 600, "test": 300}
@@ -111,32 +112,43 @@ def _manner(part: Part, number: int, rng: np.random.Generator) -> Example:
 
 def _paraphrase(part: Part, number: int, rng: np.random.Generator) -> Example:
     """The second description names the things in the other order; a third errs."""
-    scene = draw(part, rng)
     facts = some(rng, 1, 4), some(rng, 1, 4)
-    same = rng.random() < SAME
-    first = described(scene, facts, whole=True)
-    about = int(rng.integers(2))
-    other = scene if same else _changed(scene, about, facts[about], rng)
-    second = described(other[::-1], facts[::-1], whole=bool(rng.random() < 0.5))
-    return Example(first, second, int(same))
-
-
-def _changed(
-    scene: Scene, about: int, facts: tuple[str, ...], rng: np.random.Generator
-) -> Scene:
-    """`scene` with another value of one of `facts` in the group `about`."""
-    fact = str(rng.choice(facts))
-    value = another(Prompt(scene, fact, about), rng)
-    changed = replace(scene[about], **{fact: value})
-    return (changed, scene[1]) if about == 0 else (scene[0], changed)
+    return _pair(draw(part, rng), facts, facts, bool(rng.random() < SAME), rng)
 
 
 def _entailment(part: Part, number: int, rng: np.random.Generator) -> Example:
-    """A fact of one of two groups; every second false one is so of the other group."""
-    prompt = Prompt(draw(part, rng), str(rng.choice(FACTS)), int(rng.integers(2)))
-    right = getattr(prompt.group, prompt.ask)
-    value = right if number % 2 else another(prompt, rng)
-    return Example(told(prompt.scene), stated(prompt, value, 0), number % 2)
+    """The second description says less, or as much; every other one errs."""
+    facts = some(rng, 2, 4), some(rng, 2, 4)
+    return _pair(draw(part, rng), facts, fewer(facts, rng), bool(number % 2), rng)
+
+
+def _pair(
+    scene: Scene, first: Facts, second: Facts, right: bool, rng: np.random.Generator
+) -> Example:
+    """Two descriptions that mention these facts, the second in the other order."""
+    other = scene if right else altered(scene, second, rng)
+    whole = bool(rng.random() < 0.5)
+    return Example(
+        described(scene, first, whole=True),
+        described(other[::-1], second[::-1], whole=whole),
+        int(right),
+    )
+
+
+def altered(scene: Scene, mentioned: Facts, rng: np.random.Generator) -> Scene:
+    """`scene` with other values of some of the facts that are mentioned of its groups.
+
+    One of them is wrong, or all, or any number between, each as often: the more, the
+    easier it is to tell. Every other value is that of the other group, so that its word
+    is in the scene, and only what it is said of gives it away.
+    """
+    places = [(n, fact) for n, facts in enumerate(mentioned) for fact in facts]
+    wrong = rng.permutation(len(places))[: rng.integers(1, len(places) + 1)]
+    groups = list(scene)
+    for about, fact in (places[place] for place in sorted(wrong.tolist())):
+        value = another(Prompt(scene, fact, about), rng)
+        groups[about] = replace(groups[about], **{fact: value})
+    return groups[0], groups[1]
 
 
 @dataclass(frozen=True)
