@@ -71,9 +71,8 @@ def test_it_is_known_which_texts_are_about_one_scene():
             for text in (first, second)
         ]
         assert same == (two <= one and nouns[0] == nouns[1])
-        assert len(one) >= len(two)
-        less += len(one) > len(two)
-    assert 0.3 < less / len(pairs) < 0.6
+        less += same and len(one) > len(two)
+    assert 0.1 < less / len(pairs) < 0.4
 
 
 def test_elsewhere_are_the_same_things():
@@ -108,6 +107,7 @@ def test_masks_are_bert_s():
 
 
 def test_the_script_writes_what_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CHUNK", 40)
     settings = train.Settings(chunks=1, held=1, steps=2, batch=4, warmup=1)
     threads = torch.get_num_threads()
     hashes = []

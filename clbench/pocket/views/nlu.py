@@ -117,38 +117,37 @@ def _paraphrase(part: Part, number: int, rng: np.random.Generator) -> Example:
 
 
 def _entailment(part: Part, number: int, rng: np.random.Generator) -> Example:
-    """The second description says less, or as much; every other one errs."""
+    """The second says less, half of the time of one thing alone; every other errs."""
     facts = some(rng, 2, 4), some(rng, 2, 4)
-    return _pair(draw(part, rng), facts, fewer(facts, rng), bool(number % 2), rng)
+    one, two = fewer(facts, rng)
+    left_out = int(rng.integers(4))
+    less = () if left_out == 0 else one, () if left_out == 1 else two
+    return _pair(draw(part, rng), facts, less, bool(number % 2), rng)
 
 
 def _pair(
     scene: Scene, first: Facts, second: Facts, right: bool, rng: np.random.Generator
 ) -> Example:
-    """Two descriptions that mention these facts, the second in the other order."""
-    other = scene if right else altered(scene, second, rng)
+    """Two descriptions, the second in the other order and silent of what has no facts.
+
+    One that is not right errs in one of the facts that it mentions. Every other wrong
+    value is that of the other group: its word is in the first description, and only
+    what it is said of gives it away.
+    """
+    seen = list(scene)
+    if not right:
+        places = [(n, fact) for n, facts in enumerate(second) for fact in facts]
+        about, fact = places[rng.integers(len(places))]
+        value = another(Prompt(scene, fact, about), rng)
+        seen[about] = replace(scene[about], **{fact: value})
+    said = [(group, facts) for group, facts in zip(seen, second, strict=True) if facts]
+    groups, known = zip(*said[::-1], strict=True)
     whole = bool(rng.random() < 0.5)
     return Example(
         described(scene, first, whole=True),
-        described(other[::-1], second[::-1], whole=whole),
+        described(groups, known, whole=whole),
         int(right),
     )
-
-
-def altered(scene: Scene, mentioned: Facts, rng: np.random.Generator) -> Scene:
-    """`scene` with other values of some of the facts that are mentioned of its groups.
-
-    One of them is wrong, or all, or any number between, each as often: the more, the
-    easier it is to tell. Every other value is that of the other group, so that its word
-    is in the scene, and only what it is said of gives it away.
-    """
-    places = [(n, fact) for n, facts in enumerate(mentioned) for fact in facts]
-    wrong = rng.permutation(len(places))[: rng.integers(1, len(places) + 1)]
-    groups = list(scene)
-    for about, fact in (places[place] for place in sorted(wrong.tolist())):
-        value = another(Prompt(scene, fact, about), rng)
-        groups[about] = replace(groups[about], **{fact: value})
-    return groups[0], groups[1]
 
 
 @dataclass(frozen=True)
