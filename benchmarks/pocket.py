@@ -293,7 +293,57 @@ DPO = View(
     ),
 )
 
-VIEWS = {view.scenario: view for view in (DG, CLIP, MTL, DPO)}
+# --- nlu ---
+
+BLIND = {"order": 0.0, "manner": 0.5, "paraphrase": 11 / 15, "entailment": 0.5}
+"""Score of the best constant answer: of paraphrases 2 in 3, so that F1 is 4 / 5."""
+
+
+def lowest_gain(line: Line, rows: Mapping[str, int]) -> list[float]:
+    """Least of the tasks' points over `BLIND`, each in its row of `rows`, by seed."""
+    return [
+        100 * min(e.rows[rows[t]].scores[t]["score"] - BLIND[t] for t in BLIND)
+        for e in records(line)
+    ]
+
+
+NLU = View(
+    "nlu",
+    [
+        "strategy=finetune,lora",
+        "strategy=finetune,lora scenario.arrival=joint",
+    ],
+    (
+        Property(
+            "joint full fine-tuning, points of the hardest task over a constant answer",
+            lambda lines: lowest_gain(
+                lines["finetune arrival=joint"], dict.fromkeys(BLIND, -1)
+            ),
+            least=10,
+        ),
+        Property(
+            "joint LoRA, points of the hardest task over a constant answer",
+            lambda lines: lowest_gain(
+                lines["lora arrival=joint"], dict.fromkeys(BLIND, -1)
+            ),
+            least=10,
+        ),
+        Property(
+            "joint full fine-tuning, mean score, %",
+            lambda lines: per_seed(lines["finetune arrival=joint"], "last"),
+            most=97,
+        ),
+        Property(
+            "sequential full fine-tuning, points lost on earlier tasks",
+            lambda lines: [
+                -v for v in per_seed(lines["finetune"], "backward_transfer")
+            ],
+            least=5,
+        ),
+    ),
+)
+
+VIEWS = {view.scenario: view for view in (DG, CLIP, MTL, DPO, NLU)}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

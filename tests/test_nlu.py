@@ -16,7 +16,6 @@ from clbench.contract import InputError, Strategy
 from clbench.matrix import Matrix, Row
 from clbench.models.encoder import load_encoder
 from clbench.pocket import reading
-from clbench.pocket.texts import share
 from clbench.pocket.views import nlu as view
 
 Nlu = registry.load("scenario", "nlu")
@@ -390,19 +389,42 @@ def test_labels_of_the_view_are_exact():
             polite = reading.manners(example.first, "polite")
             rude = reading.manners(example.first, "rude")
             assert (polite > 0, rude > 0) == (example.label == 1, example.label == 0)
-        for example in view.examples("entailment", part):
-            asked = reading.prompt(f"{example.first} what do you see?")
-            assert share(asked.scene) == part
-            claims = reading.claims(asked, example.second)
-            assert bool(claims.false) != bool(example.label)
-            told = [fact for _, fact, _ in (claims.true | claims.false)]
-            assert sum(fact != "kind" for fact in told) == 1
-        for example in view.examples("paraphrase", part):
+        for name in ("paraphrase", "entailment"):
+            for example in view.examples(name, part):
+                one, two = (
+                    set(reading.statements(text))
+                    for text in (example.first, example.second)
+                )
+                right = two <= one if name == "entailment" else two == one
+                assert right == bool(example.label)
+
+
+def test_a_wrong_pair_errs_in_one_fact():
+    for name in ("paraphrase", "entailment"):
+        swapped = total = 0
+        for example in view.examples(name, "train"):
             one, two = (
                 set(reading.statements(text))
                 for text in (example.first, example.second)
             )
-            assert (one == two) == bool(example.label)
+            assert len(two - one) == (not example.label)
+            for _, fact, value in two - one:
+                total += 1
+                swapped += any((f, v) == (fact, value) for _, f, v in one)
+        # Then the word is in the first text, and only what it is said of is wrong.
+        assert 0.3 < swapped / total < 0.7
+
+
+def test_what_follows_says_less_and_often_of_one_thing():
+    pairs = view.examples("entailment", "train")
+    told = [
+        [reading.statements(text) for text in (e.first, e.second)]
+        for e in pairs
+        if e.label
+    ]
+    assert np.mean([len(two) < len(one) for one, two in told]) > 0.6
+    kinds = [{kind for kind, *_ in two} for _, two in told]
+    assert 0.4 < np.mean([len(known) == 1 for known in kinds]) < 0.6
 
 
 def test_some_manners_are_new_to_who_has_learned():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def load_encoder(name: str) -> Encoder:
     )
     try:
         _check_kind(name, place)
-        with quiet():
+        with quiet(), _without_report():
             model = AutoModel.from_pretrained(place, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(place)
     except InputError:
@@ -89,6 +90,22 @@ def without_pooler(encoder: Encoder) -> Encoder:
     if getattr(encoder.model, "pooler", None) is not None:
         encoder.model.pooler = None
     return encoder
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Within, transformers says nothing of weights that are missing or left over.
+
+    Those are a pooler, which is taken out again, and the heads of pre-training.
+    """
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _check_kind(name: str, place: str) -> None:

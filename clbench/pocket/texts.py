@@ -9,7 +9,7 @@ refuse. Nothing here prefers one to another: `clbench.pocket.views.dpo` does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,6 +134,9 @@ class Group:
 
 Scene = tuple[Group, Group]
 
+Facts = tuple[tuple[str, ...], tuple[str, ...]]
+"""Those of `FACTS` that are mentioned of each group of a scene."""
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -206,12 +209,12 @@ def helpable(scene: Scene, rng: np.random.Generator) -> int:
 
 
 def described(
-    scene: Scene, mentioned: tuple[Collection[str], Collection[str]], *, whole: bool
+    scene: Sequence[Group], mentioned: Sequence[Collection[str]], *, whole: bool
 ) -> str:
     """What there is, mentioning some facts of each group.
 
     Args:
-        scene: What is described.
+        scene: What is described: a scene, or one of its groups.
         mentioned: Of each group the `FACTS` that are said.
         whole: A whole sentence, not only names of things.
     """
@@ -294,6 +297,12 @@ def some(
     count = rng.integers(least, most + 1)
     chosen = set(rng.permutation(sorted(of))[:count].tolist())
     return tuple(name for name in FACTS if name in chosen)
+
+
+def fewer(facts: Facts, rng: np.random.Generator) -> Facts:
+    """Of each group at least one of its `facts`, and at most all."""
+    one, two = (some(rng, 1, len(known), of=known) for known in facts)
+    return one, two
 
 
 def vocabulary() -> list[str]:

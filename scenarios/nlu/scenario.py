@@ -74,7 +74,8 @@ class TextTasks(Classification, Scenario):
         seed: The cell's seed.
     """
 
-    version = 1
+    version = 2
+    per_example = True
     main: ClassVar[Metric] = MAIN
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     compared: ClassVar[tuple[Metric, ...]] = COMPARED
@@ -133,7 +134,7 @@ class TextTasks(Classification, Scenario):
             optimizer="adamw",
             lr=1e-3 if self.backbone == "pocket" else 2e-5,
             weight_decay=0.01,
-            schedule="linear",
+            schedule="cosine",
             warmup=steps // 10,
             clip=1.0,
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clbench.pocket import texts, weights
 
 if TYPE_CHECKING:
-    from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertForPreTraining, PreTrainedTokenizerFast
 
 SPECIAL: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -82,14 +82,15 @@ def config() -> BertConfig:
     return BertConfig(vocab_size=len(vocabulary()), pad_token_id=0, **CONFIG)
 
 
-def build() -> BertForMaskedLM:
-    """The architecture with its masked-language-modelling head, from torch's generator.
+def build() -> BertForPreTraining:
+    """The architecture with BERT's two heads, drawn from torch's generator.
 
-    The head serves pre-training only; what ships is the encoder beneath it.
+    One fills words in, one tells whether texts belong together. They serve pre-training
+    only; what ships is the encoder beneath them.
     """
-    from transformers import BertForMaskedLM
+    from transformers import BertForPreTraining
 
-    return BertForMaskedLM(config())
+    return BertForPreTraining(config())
 
 
 def folder() -> Path:

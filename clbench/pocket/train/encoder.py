@@ -1,10 +1,14 @@
-"""Pre-trains the pocket encoder by filling in words that were masked."""
+"""Pre-trains the pocket encoder with BERT's two objectives.
+
+It fills in words that were masked, and tells from the first token whether two texts are
+about one scene.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +22,24 @@ from clbench.pocket import weights
 from clbench.pocket.models import encoder
 from clbench.pocket.scene import generator
 from clbench.pocket.texts import (
-    FACTS,
-    FORMS,
     Manner,
-    Prompt,
+    Scene,
     described,
     draw,
+    fewer,
     mannered,
+    share,
     some,
-    stated,
-    told,
 )
 from clbench.pocket.train.corpus import CHUNK
 from clbench.pocket.train.schedule import half_cosine
 from clbench.pocket.views.nlu import answer
 
-VERSION = 1
+VERSION = 2
 """Version of this script: raised whenever it would train other weights."""
 
-SORTS = (0.3, 0.35, 0.35)
-"""Of single answers, of a scene and a fact of it, of two descriptions of one scene."""
+SORTS = (0.25, 0.4, 0.35)
+"""Of single answers, of two descriptions in the same words, of one that says less."""
 
 MANNERS: tuple[Manner, ...] = ("polite", "rude")
 
@@ -47,7 +49,11 @@ MASKED = (0.15, 0.3)
 HIDDEN, RANDOM = 0.8, 0.1
 """Of those: part that is replaced by the mask, and by any token; the rest stays."""
 
-Text = tuple[str, str | None]
+NONE = -100
+"""Of a single text: it is not asked whether it is about the scene of another."""
+
+Text = tuple[str, str | None, int]
+"""A text, one beside it if there is one, whether both are about one scene."""
 
 Tokens = NDArray[np.int64]
 
@@ -87,7 +93,9 @@ def chunk(number: int) -> list[Text]:
 
 def digest(texts: list[Text]) -> str:
     """SHA-256 of texts."""
-    lines = "\n".join(f"{first}\t{second or ''}" for first, second in texts)
+    lines = "\n".join(
+        f"{first}\t{second or ''}\t{same}" for first, second, same in texts
+    )
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -97,21 +105,47 @@ def _text(rng: np.random.Generator) -> Text:
         text = answer("corpus", rng)
         if rng.random() < 0.5:
             text = mannered(text, MANNERS[rng.integers(2)], rng)
-        return text, None
-    scene = draw("corpus", rng)
-    if sort == 1:
-        prompt = Prompt(scene, str(rng.choice(FACTS)), int(rng.integers(2)))
-        right = getattr(prompt.group, prompt.ask)
-        return told(scene), stated(prompt, right, int(rng.integers(FORMS - 1)))
+        return text, None, NONE
+    scene = _scene(rng)
     facts = some(rng, 1, 4), some(rng, 1, 4)
     first = described(scene, facts, whole=bool(rng.random() < 0.5))
-    second = described(scene[::-1], facts[::-1], whole=bool(rng.random() < 0.5))
-    return first, second
+    if sort == 2:
+        facts = fewer(facts, rng)
+    whole = bool(rng.random() < 0.5)
+    right, other = (
+        described(seen[::-1], facts[::-1], whole=whole)
+        for seen in (scene, elsewhere(scene, rng))
+    )
+    second = right if rng.random() < 0.5 else other
+    # Of another scene may be said what is so of this one.
+    return first, second, int(second == right)
+
+
+def _scene(rng: np.random.Generator) -> Scene:
+    while True:
+        scene = draw("corpus", rng)
+        if unseen(scene):
+            return scene
+
+
+def elsewhere(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The same two things as those of another scene, or each as the other is here."""
+    while True:
+        other = _scene(rng) if rng.random() < 0.5 else scene[::-1]
+        pairs = zip(scene, other, strict=True)
+        one, two = (replace(now, kind=group.kind) for group, now in pairs)
+        if unseen((one, two)):
+            return one, two
+
+
+def unseen(scene: Scene) -> bool:
+    """Whether no learner and no judge sees `scene`, in whichever order it is told."""
+    return all(share(order) == "corpus" for order in (scene, scene[::-1]))
 
 
 def encode(tokens: Any, texts: list[Text]) -> tuple[Tokens, Tokens]:
     """(N, L) tokens, padded on the right, and (N, L) to which text each belongs."""
-    given = [tokens(*text) if text[1] else tokens(text[0]) for text in texts]
+    given = [tokens(*text[:2]) if text[1] else tokens(text[0]) for text in texts]
     longest = max(len(row["input_ids"]) for row in given)
     ids = np.full((len(given), longest), tokens.pad_token_id)
     types = np.zeros_like(ids)
@@ -150,6 +184,7 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     numbers = tqdm(range(settings.chunks), desc="write", unit="k texts", leave=False)
     texts = [text for number in numbers for text in chunk(number)]
     table, types = encode(tokens, texts)
+    same = torch.tensor([text[2] for text in texts])
     held = [t for n in range(settings.held) for t in chunk(settings.chunks + n)]
     torch.manual_seed(settings.seed)
     model = encoder.build()
@@ -163,8 +198,8 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     for step in bar:
         rows = rng.integers(len(table), size=settings.batch)
         seen, asked = masked(table[rows], types[rows], tokens, rng)
-        lost, _ = surprise(model, seen, types[rows], asked)
-        loss = lost.mean()
+        words, pairs = surprise(model, seen, types[rows], asked, same[rows])
+        loss = words.lost.mean() + pairs.lost.mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -173,11 +208,13 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
         if (step + 1) % max(1, settings.steps // 20) == 0:
             reached = examine(model, tokens, held)
             log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
+            second, told = reached["second"], reached["same"]
             bar.set_postfix(
-                loss=f"{loss.item():.3f}", second=f"{reached['second']:.2f}"
+                loss=f"{loss.item():.3f}", second=f"{second:.2f}", same=f"{told:.2f}"
             )
     reached = examine(model, tokens, held)
-    # The encoder alone: heads are made for each task.
+    # The encoder alone: heads are made for each task, and the pooler is a part of them.
+    model.bert.pooler = None
     model.bert.save_pretrained(out / "encoder")
     tokens.save_pretrained(out / "encoder")
     facts = {
@@ -200,39 +237,67 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     return reached
 
 
+@dataclass(frozen=True)
+class Guesses:
+    """How well a question was answered, for each time it was asked.
+
+    Attributes:
+        lost: Minus the log-probability of the right answer.
+        right: Whether it was the likeliest.
+    """
+
+    lost: Tensor
+    right: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor, target: Tensor) -> Guesses:
+        """Those with (N, C) `logits` where `target` (N,) is the right answer."""
+        lost = nn.functional.cross_entropy(logits, target, reduction="none")
+        return cls(lost, logits.argmax(-1) == target)
+
+
 def surprise(
-    model: Any, seen: Tokens, types: Tokens, asked: Tokens
-) -> tuple[Tensor, Tensor]:
-    """Minus the log-probability of every token asked for, and whether it was guessed.
+    model: Any, seen: Tokens, types: Tokens, asked: Tokens, same: Tensor
+) -> tuple[Guesses, Guesses]:
+    """Of every token asked for; of every pair, whether it is about one scene.
 
     Args:
-        model: With its masked-language-modelling head.
+        model: With both heads of pre-training.
         seen, types, asked: (B, L), as `encode` and `masked` give them.
+        same: (B,) 0 or 1, or `NONE`.
     """
     mask = seen != 0
     longest = int(mask.sum(axis=1).max())
     given = [torch.from_numpy(part[:, :longest]) for part in (seen, types, mask, asked)]
     ids, kinds, attend, target = given
-    hidden = model.bert(
-        input_ids=ids, token_type_ids=kinds, attention_mask=attend.long()
-    ).last_hidden_state
-    wanted = target >= 0
-    logits = model.cls(hidden[wanted])
-    lost = nn.functional.cross_entropy(logits, target[wanted], reduction="none")
-    return lost, logits.argmax(-1) == target[wanted]
+    read = model.bert(input_ids=ids, token_type_ids=kinds, attention_mask=attend.long())
+    wanted, pairs = target >= 0, same >= 0
+    words = model.cls.predictions(read.last_hidden_state[wanted])
+    belong = model.cls.seq_relationship(read.pooler_output[pairs])
+    return Guesses.of(words, target[wanted]), Guesses.of(belong, same[pairs])
 
 
 @torch.no_grad()
 def examine(model: Any, tokens: Any, held: list[Text]) -> dict[str, float]:
-    """Part of the masked tokens that are guessed, and of those in second texts."""
+    """How well held-out texts are understood.
+
+    Returns:
+        guessed: Part of the masked tokens that are guessed.
+        second: Of those in second texts.
+        same: Part of the pairs, with nothing masked, of which is told whether they are
+            about one scene.
+    """
     model.eval()
     rng = np.random.default_rng(1)
     ids, types = encode(tokens, held)
+    same = torch.tensor([text[2] for text in held])
     seen, asked = masked(ids, types, tokens, rng)
-    _, right = surprise(model, seen, types, asked)
+    words, _ = surprise(model, seen, types, asked, same)
+    _, pairs = surprise(model, ids, types, asked, same)
     second = torch.from_numpy(types[asked >= 0] == 1)
     model.train()
     return {
-        "guessed": round(right.float().mean().item(), 4),
-        "second": round(right[second].float().mean().item(), 4),
+        "guessed": round(words.right.float().mean().item(), 4),
+        "second": round(words.right[second].float().mean().item(), 4),
+        "same": round(pairs.right.float().mean().item(), 4),
     }

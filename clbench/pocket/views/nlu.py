@@ -22,6 +22,7 @@ from clbench.pocket.texts import (
     FORMS,
     OPENINGS,
     TOOLS,
+    Facts,
     Manner,
     Prompt,
     Scene,
@@ -29,15 +30,15 @@ from clbench.pocket.texts import (
     another,
     described,
     draw,
+    fewer,
     helpable,
     helped,
     refused,
     some,
     stated,
-    told,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a word could change."""
 
 COUNTS: dict[str, int] = {"train": 600, "test": 300}
@@ -111,32 +112,42 @@ def _manner(part: Part, number: int, rng: np.random.Generator) -> Example:
 
 def _paraphrase(part: Part, number: int, rng: np.random.Generator) -> Example:
     """The second description names the things in the other order; a third errs."""
-    scene = draw(part, rng)
     facts = some(rng, 1, 4), some(rng, 1, 4)
-    same = rng.random() < SAME
-    first = described(scene, facts, whole=True)
-    about = int(rng.integers(2))
-    other = scene if same else _changed(scene, about, facts[about], rng)
-    second = described(other[::-1], facts[::-1], whole=bool(rng.random() < 0.5))
-    return Example(first, second, int(same))
-
-
-def _changed(
-    scene: Scene, about: int, facts: tuple[str, ...], rng: np.random.Generator
-) -> Scene:
-    """`scene` with another value of one of `facts` in the group `about`."""
-    fact = str(rng.choice(facts))
-    value = another(Prompt(scene, fact, about), rng)
-    changed = replace(scene[about], **{fact: value})
-    return (changed, scene[1]) if about == 0 else (scene[0], changed)
+    return _pair(draw(part, rng), facts, facts, bool(rng.random() < SAME), rng)
 
 
 def _entailment(part: Part, number: int, rng: np.random.Generator) -> Example:
-    """A fact of one of two groups; every second false one is so of the other group."""
-    prompt = Prompt(draw(part, rng), str(rng.choice(FACTS)), int(rng.integers(2)))
-    right = getattr(prompt.group, prompt.ask)
-    value = right if number % 2 else another(prompt, rng)
-    return Example(told(prompt.scene), stated(prompt, value, 0), number % 2)
+    """The second says less, half of the time of one thing alone; every other errs."""
+    facts = some(rng, 2, 4), some(rng, 2, 4)
+    one, two = fewer(facts, rng)
+    left_out = int(rng.integers(4))
+    less = () if left_out == 0 else one, () if left_out == 1 else two
+    return _pair(draw(part, rng), facts, less, bool(number % 2), rng)
+
+
+def _pair(
+    scene: Scene, first: Facts, second: Facts, right: bool, rng: np.random.Generator
+) -> Example:
+    """Two descriptions, the second in the other order and silent of what has no facts.
+
+    One that is not right errs in one of the facts that it mentions. Every other wrong
+    value is that of the other group: its word is in the first description, and only
+    what it is said of gives it away.
+    """
+    seen = list(scene)
+    if not right:
+        places = [(n, fact) for n, facts in enumerate(second) for fact in facts]
+        about, fact = places[rng.integers(len(places))]
+        value = another(Prompt(scene, fact, about), rng)
+        seen[about] = replace(scene[about], **{fact: value})
+    said = [(group, facts) for group, facts in zip(seen, second, strict=True) if facts]
+    groups, known = zip(*said[::-1], strict=True)
+    whole = bool(rng.random() < 0.5)
+    return Example(
+        described(scene, first, whole=True),
+        described(groups, known, whole=whole),
+        int(right),
+    )
 
 
 @dataclass(frozen=True)
