@@ -278,9 +278,11 @@ def test_what_was_refused_is_on_no_board(one, into, tmp_path):
     for number, target in enumerate(("photo", "cartoon", "sketch", "painting")):
         submit([one(str(number), target=target)], into)
     refusal(one("x", strategy="pego", version=99), into)
-    (path,) = write_boards(tmp_path / "none", into)
-    assert "`lora`" in path.read_text()
-    assert "pego" not in path.read_text()
+    boards = [p for p in write_boards(tmp_path / "none", into) if p.stem == "dg"]
+    assert len(boards) == 3
+    for path in boards:
+        assert "lora" in path.read_text()
+        assert "pego" not in path.read_text()
 
 
 def test_published_records_would_be_let_in(tmp_path):
