@@ -13,14 +13,19 @@ import pytest
 from clbench import fitting, registry
 from clbench.check.fit import Fit
 from clbench.cli import gridding
+from clbench.cli.marked import write_into
 from clbench.contract import InputError
 from clbench.fitting import Candidate, fits
 
 ROOT = Path(__file__).resolve().parents[1]
 
+BEGIN, END = "<!-- clbench grid: begin -->", "<!-- clbench grid: end -->"
+
 SOURCE = '''"""Refuses, as it is told."""
 
 from clbench.contract import Count, InputError, Strategy
+
+BEGIN, END = "<!-- clbench grid: begin -->", "<!-- clbench grid: end -->"
 
 
 class Mine(Strategy):
@@ -102,11 +107,11 @@ def test_a_document_without_marks_is_left_alone(tmp_path):
     path = tmp_path / "page.md"
     path.write_text("nothing")
     with pytest.raises(InputError, match="has no place for the grid"):
-        gridding.write_into(path, "x")
+        write_into(path, "grid", "x")
     assert path.read_text() == "nothing"
-    path.write_text(f"before\n{gridding.BEGIN}\nold\n{gridding.END}\nafter\n")
-    gridding.write_into(path, "new \\1\n")
-    page = f"before\n{gridding.BEGIN}\nnew \\1\n{gridding.END}\nafter\n"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_into(path, "grid", "new \\1\n")
+    page = f"before\n{BEGIN}\nnew \\1\n{END}\nafter\n"
     assert path.read_text() == page
 
 
@@ -120,8 +125,6 @@ def test_the_readme_s_grid_is_what_the_command_prints():
         check=True,
     )
     readme = (ROOT / "README.md").read_text()
-    (shown,) = re.findall(
-        f"{re.escape(gridding.BEGIN)}\n(.*?){re.escape(gridding.END)}", readme, re.S
-    )
+    (shown,) = re.findall(f"{re.escape(BEGIN)}\n(.*?){re.escape(END)}", readme, re.S)
     assert shown == done.stdout, "write it anew: clbench grid --into README.md"
     assert shown.count("runs") > 20

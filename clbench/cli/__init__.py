@@ -160,11 +160,11 @@ def grid(
     Each is prepared on the scenario's toy; what was found is kept in the cache until a
     source changes. `clbench check` holds a strategy to the whole contract.
     """
-    from clbench.cli import gridding
+    from clbench.cli import gridding, marked
 
     found = gridding.compute()
     if into is not None:
-        gridding.write_into(into, gridding.markdown(found))
+        marked.write_into(into, "grid", gridding.markdown(found))
     elif markdown:
         sys.stdout.write(gridding.markdown(found))
     else:
@@ -208,6 +208,12 @@ def board(
     no_page: Annotated[
         bool, typer.Option("--no-page", help="Leave index.html as it is.")
     ] = False,
+    into: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time
+        typer.Option(
+            "--into", metavar="FILE", help="Write the heads of all boards there too."
+        ),
+    ] = None,
     missing: Annotated[
         bool,
         typer.Option(
@@ -231,7 +237,7 @@ def board(
     if missing:
         boards.missing(words or [])
     else:
-        boards.write(words or [], quiet, not no_page)
+        boards.write(words or [], quiet, not no_page, into)
 
 
 @app.command()

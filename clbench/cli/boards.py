@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,16 +20,19 @@ WRONG = 1
 """Exit code of a check that found something."""
 
 
-def write(words: Sequence[str], quiet: bool, page: bool = True) -> None:
+def write(
+    words: Sequence[str], quiet: bool, page: bool = True, into: Path | None = None
+) -> None:
     """Write the boards of the scenarios in `words`, or of all, and print them.
 
     Args:
         words: Scenarios, and folders as `key=DIR`.
         quiet: Whether paths alone are printed.
         page: Whether the page of all boards in the folder is written too.
+        into: A document that has their heads between marks.
 
     Raises:
-        InputError: A scenario is unknown, or has no records.
+        InputError: A scenario is unknown, or has no records; `into` has no marks.
     """
     scenarios, folders = read(words, "board")
     writer = _with_page if page else _boards
@@ -39,6 +43,14 @@ def write(words: Sequence[str], quiet: bool, page: bool = True) -> None:
             sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
         what = "page" if path.suffix == ".html" else "board"
         sys.stdout.write(f"{what}: {path}\n")
+    if into is not None:
+        from clbench.board import documents
+        from clbench.board.heads import heads
+        from clbench.cli.marked import write_into
+
+        found = documents(folders["runs"], folders["out"])
+        place = os.path.relpath(folders["out"], into.parent)
+        write_into(into, "boards", heads(found, Path(place).as_posix()))
 
 
 def check(words: Sequence[str], page: bool = True) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -14,14 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from clbench import registry
-from clbench.contract import InputError
 from clbench.fitting import Candidate, fits
 
 if TYPE_CHECKING:
     from clbench.check.fit import Fit
-
-BEGIN, END = "<!-- clbench grid: begin -->", "<!-- clbench grid: end -->"
-"""What a document has around the grid that `--into` writes."""
 
 
 @dataclass(frozen=True)
@@ -89,23 +83,3 @@ def markdown(grid: Grid) -> str:
     lines += [f"| `{s}` | {' | '.join(grid.row(s))} |" for s in grid.strategies]
     notes = [f"({n}) {reason}" for reason, n in grid.reasons.items()]
     return "\n".join([*lines, *(line for note in notes for line in ("", note))]) + "\n"
-
-
-def write_into(path: Path, text: str) -> None:
-    """Put `text` between the two marks of the document at `path`.
-
-    Raises:
-        InputError: It cannot be read, or has no such marks.
-    """
-    try:
-        document = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    pattern = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.S)
-    if not pattern.search(document):
-        raise InputError(
-            f"{path} has no place for the grid: a line {BEGIN} and a line {END}"
-        )
-    # As a function: the text's backslashes are no references.
-    new = pattern.sub(lambda _: f"{BEGIN}\n{text}{END}", document)
-    path.write_text(new, encoding="utf-8")
