@@ -100,6 +100,10 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+FORGOTTEN = (AssertionError, AttributeError, KeyError, TypeError)
+"""What a strategy raises that has not got back all that it had."""
+
+
 class _Attempt(Watch):
     """One attempt at a cell: runs it, gathers its rows and costs, writes them down."""
 
@@ -125,6 +129,7 @@ class _Attempt(Watch):
         self._session: Session | None = None
         self._before = 0.0
         self._peak = 0
+        self._resumed = False
         self._stream: Sequence[Experience] = ()
         self._keeper = self._new_keeper()
         line = "stops after this step, with a checkpoint; again: at once"
@@ -152,6 +157,12 @@ class _Attempt(Watch):
             return self._write("failed", str(error), step=error.step)
         except Exception as error:
             self._reporter.note(traceback.format_exc())
+            if self._resumed and isinstance(error, FORGOTTEN):
+                self._keeper.remove()
+                self._reporter.note(
+                    "it had gone on from a checkpoint, which may lack something that "
+                    "the strategy keeps (clbench check): the next run starts over"
+                )
             reason = f"{type(error).__name__}: {_first_line(error)}"
             return self._write("failed", reason, step=self._steps)
         made = self._write("ok", None)
@@ -293,6 +304,7 @@ class _Attempt(Watch):
         found = self._keeper.newest()
         if found is None:
             return None
+        self._resumed = True
         state = found.state(self._device)
         cell = state["cell"]
         assert self._parameters is not None

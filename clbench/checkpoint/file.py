@@ -22,6 +22,10 @@ from clbench.checkpoint.codec import pack, unpack
 HASH, EMPTY = "sha256", "0" * 64
 
 
+LARGEST = 100_000_000
+"""Bytes that a safetensors header has at the most."""
+
+
 class Damaged(ValueError):
     """The content is not what was written; the message says how that shows."""
 
@@ -81,6 +85,23 @@ def decode(content: bytes) -> Checkpoint:
     return Checkpoint(
         json.loads(metadata["facts"]), json.loads(metadata["state"]), load(content)
     )
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """What the checkpoint at `path` says of itself, without looking at the rest.
+
+    Raises:
+        Damaged: Its header cannot be read.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+        header = file.read(min(_length(memoryview(start)), LARGEST))
+    try:
+        facts: dict[str, Any] = json.loads(json.loads(header)["__metadata__"]["facts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Damaged("its header cannot be read") from error
+    return facts
 
 
 def read(path: Path) -> Checkpoint:

@@ -52,9 +52,9 @@ class Keeper:
         except Unnamed as error:
             self._pace.boundaries_only()
             self._say(f"checkpoints at the ends of experiences only: {error}")
-        except TypeError as error:
+        except (NotImplementedError, TypeError) as error:
             self._pace.never()
-            self._say(f"no checkpoints: the strategy's state cannot be kept: {error}")
+            self._say(f"no checkpoints, this cell cannot go on if it stops: {error}")
         except OSError as error:
             self._say(f"a checkpoint could not be written: {error.strerror or error}")
         self._pace.wrote(time.monotonic() - start)

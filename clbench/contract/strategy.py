@@ -177,6 +177,10 @@ class Strategy:
         The default is every attribute that is plain: tensors, numbers, texts, None,
         lists, tuples and dictionaries of these, and generators of torch. Left out are
         keywords of `__init__`, and whatever holds a parameter or a module.
+
+        Raises:
+            NotImplementedError: There is no way; the message says why. The cell then
+                has no checkpoints.
         """
         given = inspect.signature(type(self)).parameters
         return {
