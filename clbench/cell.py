@@ -14,6 +14,11 @@ from pydantic_core import to_jsonable_python
 from torch import nn
 
 from clbench import compose, outcomes, record, registry, tracking
+from clbench.checkpoint.identity import identity
+from clbench.checkpoint.keeper import Keeper
+from clbench.checkpoint.pace import Interrupt, Pace
+from clbench.checkpoint.state import NotResumable, Position, Resumed, gather
+from clbench.checkpoint.store import Store
 from clbench.contract import Experience, InputError, Problem, Scenario, trainable
 from clbench.engine import Loop, NotFinite, Session, Watch, loader
 from clbench.environment import environment
@@ -45,6 +50,8 @@ def run_cell(
 ) -> Record:
     """Run `cell` and write its record, whatever happens.
 
+    Where an earlier process has left a checkpoint of it, it goes on from there.
+
     A cell that fails leaves a record that says so, with every row computed until then;
     so does one that is interrupted, and KeyboardInterrupt goes on to the caller.
 
@@ -58,11 +65,24 @@ def run_cell(
         InputError: The configuration cannot be run; nothing is written.
     """
     tracking.check(options.track)
-    scenario = build_scenario(cell)
-    with global_seed(cell.seed):
-        made = _Attempt(cell, options, reporter, scenario, rows).run()
+    made = _run(cell, options, reporter, rows)
     tracking.send(options.track, made, options.out, reporter)
     return made
+
+
+def _run(cell: Cell, options: Options, reporter: Reporter, rows: int | None) -> Record:
+    """From a checkpoint where there is one that can be gone on from, else anew."""
+    scenario = build_scenario(cell)
+    with global_seed(cell.seed):
+        attempt = _Attempt(cell, options, reporter, scenario, rows)
+        try:
+            return attempt.run()
+        except NotResumable as error:
+            reporter.note(f"the checkpoint cannot be gone on from: {error}")
+    reporter.note("the cell starts over")
+    scenario, options = build_scenario(cell), dataclasses.replace(options, force=True)
+    with global_seed(cell.seed):
+        return _Attempt(cell, options, reporter, scenario, rows).run()
 
 
 def build_scenario(cell: Cell) -> Scenario:
@@ -100,6 +120,10 @@ class _Enough(Exception):
     """There are as many rows as were asked for."""
 
 
+FORGOTTEN = (AssertionError, AttributeError, KeyError, TypeError)
+"""What a strategy raises that has not got back all that it had."""
+
+
 class _Attempt(Watch):
     """One attempt at a cell: runs it, gathers its rows and costs, writes them down."""
 
@@ -130,6 +154,15 @@ class _Attempt(Watch):
         self._steps = 0
         self._session: Session | None = None
         self._before = 0.0
+        self._peak = 0
+        self._resumed = False
+        self._stream: Sequence[Experience] = ()
+        self._keeper = self._new_keeper()
+        line = "stops after this step, with a checkpoint; again: at once"
+        self._interrupt = Interrupt(
+            armed=options.checkpoint_every is not None,
+            line="" if options.quiet else line,
+        )
 
     def run(self) -> Record:
         """Run, and write the record. See `run_cell`."""
@@ -139,7 +172,7 @@ class _Attempt(Watch):
             return self._write("unsupported", reason)
         try:
             self._learn(problem)
-        except InputError:
+        except (InputError, NotResumable):
             raise
         except KeyboardInterrupt:
             self._write("interrupted", f"interrupted at step {self._steps}")
@@ -147,12 +180,22 @@ class _Attempt(Watch):
         except _Enough:
             return self._write("interrupted", f"stopped after {self._limit} rows")
         except NotFinite as error:
+            # Going on would end there again.
+            self._keeper.remove()
             return self._write("failed", str(error), step=error.step)
         except Exception as error:
             self._reporter.note(traceback.format_exc())
+            if self._resumed and isinstance(error, FORGOTTEN):
+                self._keeper.remove()
+                self._reporter.note(
+                    "it had gone on from a checkpoint, which may lack something that "
+                    "the strategy keeps (clbench check): the next run starts over"
+                )
             reason = f"{type(error).__name__}: {_first_line(error)}"
             return self._write("failed", reason, step=self._steps)
-        return self._write("ok", None)
+        made = self._write("ok", None)
+        self._keeper.remove()
+        return made
 
     def _learn(self, problem: Problem) -> None:
         scenario, strategy = self._scenario, self._strategy
@@ -163,15 +206,19 @@ class _Attempt(Watch):
             model.to(self._device)
             stream = scenario.stream()
             self._parameters.count(model, trainable(model.parameters()))
-        self._learned = _learned(stream)
-        self._reporter.start(self._facts())
-        self._reporter.total(sum(experience.steps for experience in stream))
-        self._row(model, experience=0, boundary=True)
-        self._before = self._clock.seconds["evaluate"]
+        self._learned, self._stream = _learned(stream), stream
         self._session = Session(model, problem, self._device, self._note)
+        self._reporter.start(self._facts())
+        resumed = self._go_on()
+        self._reporter.total(self._total, self._steps)
+        if resumed is None:
+            self._row(model, experience=0, boundary=True)
+            self._before = self._clock.seconds["evaluate"]
         loop = Loop(run=self._session, strategy=strategy, watch=self)
-        with self._clock.measure("learn"):
-            loop.learn(stream)
+        with self._interrupt, self._clock.measure("learn"):
+            if resumed is None and self.safe(self._session, boundary=True):
+                self._checkpoint(Position(experience=0, step=None))
+            loop.learn(stream, resumed)
         if self._options.keep:
             self._keep(model, stream)
 
@@ -214,6 +261,90 @@ class _Attempt(Watch):
         learned = run.experience.index + boundary
         self._row(run.model, experience=learned, boundary=boundary)
 
+    def safe(self, run: Session, boundary: bool) -> bool:
+        """Whether a checkpoint is due, or somebody asked to stop."""
+        return self._interrupt.asked or self._keeper.due(boundary)
+
+    def stopped(self, run: Session, boundary: bool) -> None:
+        """Write a checkpoint; stop where that was asked."""
+        number = run.experience.index
+        if boundary:
+            # After the last one the record is all that is left to write.
+            if self._interrupt.asked or number + 1 < len(self._stream):
+                self._checkpoint(Position(experience=number + 1, step=None))
+        else:
+            self._checkpoint(Position(experience=number, step=run.step))
+        if self._interrupt.asked:
+            raise KeyboardInterrupt
+
+    # --- stop, and go on ---
+
+    @property
+    def _total(self) -> int:
+        """Steps of the whole cell."""
+        return sum(experience.steps for experience in self._stream)
+
+    def _new_keeper(self) -> Keeper:
+        cell, options, tell = self._cell, self._options, self._reporter.note
+        path = record.path_of(options.out, cell)
+        known = identity(cell, self._scenario, self._device.type)
+        facts = {"cell": cell.to_dict(), "options": to_jsonable_python(options)}
+        keeper = Keeper(
+            Store(path, known, tell), Pace(options.checkpoint_every), facts, tell
+        )
+        if options.force:
+            keeper.remove()
+        return keeper
+
+    def _checkpoint(self, position: Position) -> None:
+        session = self._session
+        assert session is not None
+        with self._clock.measure("checkpoint"):
+            self._keeper.write(
+                lambda: {
+                    "run": gather(session, self._strategy, self._scenario, position),
+                    "cell": self._state(),
+                },
+                self._steps,
+                self._total,
+            )
+
+    def _state(self) -> dict[str, Any]:
+        """What has been found and spent so far."""
+        assert self._parameters is not None
+        return {
+            "rows": [dataclasses.asdict(row) for row in self._rows],
+            "outcomes": self._outcomes,
+            "pictures": self._pictures,
+            "log": self._log,
+            "steps": self._steps,
+            "examples": self._examples,
+            "trainable": self._parameters.trainable,
+            "parameters": self._parameters.total,
+            "seconds": self._clock.so_far(),
+            "total": self._clock.total,
+            "before": self._before,
+            "peak": max(self._peak, self._memory.bytes),
+        }
+
+    def _go_on(self) -> Resumed | None:
+        """Take over what an earlier process has done of this cell, if it has."""
+        found = self._keeper.newest()
+        if found is None:
+            return None
+        self._resumed = True
+        state = found.state(self._device)
+        cell = state["cell"]
+        assert self._parameters is not None
+        self._rows = [Row(**row) for row in cell["rows"]]
+        self._outcomes, self._pictures = cell["outcomes"], cell["pictures"]
+        self._log = cell["log"]
+        self._steps, self._examples = cell["steps"], cell["examples"]
+        self._parameters.go_on(cell["trainable"], cell["parameters"])
+        self._clock.go_on(cell["seconds"], cell["total"])
+        self._before, self._peak = cell["before"], cell["peak"]
+        return Resumed(state["run"], self._strategy, self._scenario)
+
     # --- what lands in the record ---
 
     def _row(self, model: nn.Module, *, experience: int, boundary: bool) -> None:
@@ -230,7 +361,8 @@ class _Attempt(Watch):
                 scores=scores,
             )
         )
-        self._outcomes.append({task: r.outcomes for task, r in results.items()})
+        found = {task: result.outcomes for task, result in results.items()}
+        self._outcomes.append(outcomes.small(found))
         self._pictures = {t: r.pictures for t, r in results.items() if r.pictures}
         if len(self._rows) == self._limit:
             raise _Enough
@@ -303,7 +435,8 @@ class _Attempt(Watch):
         if self._parameters is None or self._session is None:
             return None
         spent = self._clock.seconds
-        inside = spent.get("evaluate", 0.0) - self._before
+        kept = spent.get("checkpoint", 0.0)
+        inside = spent.get("evaluate", 0.0) - self._before + kept
         train = max(spent.get("learn", 0.0) - inside, 0.0)
         return Cost(
             trainable=Trainable(**self._parameters.trainable),
@@ -314,10 +447,11 @@ class _Attempt(Watch):
                 "prepare": round(spent.get("prepare", 0.0), 3),
                 "train": round(train, 3),
                 "evaluate": round(spent.get("evaluate", 0.0), 3),
+                "checkpoint": round(kept, 3),
                 "total": round(self._clock.total, 3),
             },
             examples_per_second=round(self._examples / train, 1) if train else 0.0,
-            peak_bytes=self._memory.bytes,
+            peak_bytes=max(self._peak, self._memory.bytes),
             flops=self._session.step_flops * self._steps,
             device=_device_name(self._device),
         )

@@ -13,7 +13,7 @@ from clbench.choices import Choices
 from clbench.contract import InputError, Recipe
 from clbench.grammar import Setting
 from clbench.plugin import GROUPS, Kind
-from clbench.resolved import FLAGS, Cell, Options, PluginChoice, Seed
+from clbench.resolved import Cell, Options, PluginChoice, Seed, option_keys
 from clbench.schema import Parameter
 from clbench.tuned import Tuned, read_tuned
 
@@ -73,7 +73,7 @@ def _merge(saved: Sequence[Setting], given: Sequence[Setting]) -> dict[str, Sett
 
 def _known(settings: Mapping[str, Setting]) -> None:
     """Refuse keys that mean nothing, whatever the plugins."""
-    options = [name for name in schema.parameters(Options) if name not in FLAGS]
+    options = option_keys()
     recipe = [f"recipe.{name}" for name in schema.parameters(Recipe)]
     single = ["strategy", "scenario", "seed", *options]
     for key in settings:
@@ -87,10 +87,10 @@ def _known(settings: Mapping[str, Setting]) -> None:
 
 
 def _options(settings: Mapping[str, Setting]) -> Options:
-    known = schema.parameters(Options)
+    known = option_keys()
     see = schema.see("options")
     values = {
-        key: schema.check(known, key, setting.value, key=key, see=see)
+        key.replace(".", "_"): schema.check(known, key, setting.value, key=key, see=see)
         for key, setting in settings.items()
         if key in known
     }
@@ -99,7 +99,7 @@ def _options(settings: Mapping[str, Setting]) -> Options:
 
 def _sweep(settings: Mapping[str, Setting], tuned: bool) -> Iterator[Cell]:
     """Every combination of the values that are given."""
-    options = schema.parameters(Options)
+    options = option_keys()
     axes = {key: s.values for key, s in settings.items() if key not in options}
     sides = {kind: Choices(kind, settings) for kind in GROUPS}
     for combination in itertools.product(*axes.values()):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
+from clbench.checkpoint.state import Resumed
 from clbench.contract import Batch, Data, Experience, Group, Problem, Run, Strategy
 from clbench.optim import Groups
 from clbench.seeding import derive
@@ -94,8 +96,12 @@ class Session(Run):
     def optimize(self, groups: Sequence[Group]) -> None:
         """Make the optimizer of this experience; none where nothing is trained."""
         if any(group.params for group in groups):
-            self.groups = Groups(groups, self.problem.recipe, self.steps)
-            self.optimizer = self.groups.optimizer
+            self.go_on(Groups(groups, self.problem.recipe, self.steps))
+
+    def go_on(self, groups: Groups) -> None:
+        """Take an optimizer that there is already."""
+        self.groups = groups
+        self.optimizer = groups.optimizer
 
     def advance(self) -> None:
         """One more step is done."""
@@ -106,6 +112,11 @@ class Session(Run):
         if self.groups is None:
             raise ValueError("there is no optimizer yet: give the group in `groups`")
         self.groups.add(group, self.step)
+
+    def group(self, name: str) -> Group:
+        if self.groups is None:
+            raise ValueError("there is no optimizer, and so no group")
+        return self.groups.named(name)
 
     def hold_out(self, rows: Collection[int]) -> None:
         self.held_out.update(rows)
@@ -130,6 +141,18 @@ class Watch:
 
     def evaluate(self, run: Session, boundary: bool) -> None:
         """It is time for a row of the matrix."""
+
+    def safe(self, run: Session, boundary: bool) -> bool:
+        """Whether to be told of this moment, at which the cell could be stopped.
+
+        Args:
+            run: Between two steps.
+            boundary: Whether its experience is learned and judged.
+        """
+        return False
+
+    def stopped(self, run: Session, boundary: bool) -> None:
+        """The cell stands still, its losses told: what `safe` asked for."""
 
 
 class Loop(SupervisedTemplate):  # type: ignore[misc]
@@ -159,14 +182,28 @@ class Loop(SupervisedTemplate):  # type: ignore[misc]
                 plugins=[Hooks(run, strategy, watch)],
             )
 
-    def learn(self, stream: Sequence[Experience]) -> None:
+    def learn(
+        self, stream: Sequence[Experience], resumed: Resumed | None = None
+    ) -> None:
         """Learn every experience of `stream` in its order.
+
+        Args:
+            stream: All of it.
+            resumed: Where to go on; None begins at the beginning.
 
         Raises:
             NotFinite: The loss became NaN or infinite.
         """
-        parts = EagerCLStream("train", [Part(experience) for experience in stream])
-        self.train(parts, eval_streams=[])
+        self._resumed = resumed
+        first = 0 if resumed is None else resumed.position.experience
+        rest = [Part(experience) for experience in stream[first:]]
+        if not rest and resumed is not None:
+            # Stopped after the very last experience.
+            self.run.begin(stream[-1])
+            resumed.enter(self.run, stream[-1])
+            resumed.draw()
+            return
+        self.train(EagerCLStream("train", rest), eval_streams=[])
 
     def train_dataset_adaptation(self, **kwargs: Any) -> None:
         """The data of the experience, as the scenario made it."""
@@ -177,14 +214,22 @@ class Loop(SupervisedTemplate):  # type: ignore[misc]
         """Whole batches of the scenario's own choice of indices."""
         experience = self.experience.content
         seed = self.run.problem.seed
-        self.dataloader = loader(experience, seed, self.run.held_out)
+        self.dataloader = loader(
+            experience, seed, self.run.held_out, resumed=self._resumed
+        )
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Scenario and strategy prepare themselves; then it is said what is trained."""
-        run = self.run
-        run.problem.begin(run.model, self.experience.content)
-        self.strategy.before_experience(run, self.experience.content)
-        run.optimize(self.strategy.groups(run.model, run.problem.recipe))
+        run, experience = self.run, self.experience.content
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resumed.enter(run, experience)
+        if resumed is None or not resumed.within:
+            if resumed is not None:
+                resumed.draw()
+            run.problem.begin(run.model, experience)
+            self.strategy.before_experience(run, experience)
+            run.optimize(self.strategy.groups(run.model, run.problem.recipe))
         if run.groups is None:
             # Nothing is trained: an epoch without a batch.
             self.dataloader = []
@@ -262,12 +307,22 @@ class Hooks(SupervisedPlugin):  # type: ignore[misc]
         if every and run.step % every == 0 and run.step < run.steps:
             self._flush()
             self._watch.evaluate(run, boundary=False)
+        self._pause(boundary=False)
 
     def after_training_exp(self, strategy: Loop, **kwargs: Any) -> None:
         """The experience is learned."""
         self._flush()
         self._strategy.after_experience(self._run, self._run.experience)
         self._watch.evaluate(self._run, boundary=True)
+        # What the next experience trains is another matter.
+        self._run.model.zero_grad()
+        self._pause(boundary=True)
+
+    def _pause(self, *, boundary: bool) -> None:
+        """Stand still if that is wanted."""
+        if self._watch.safe(self._run, boundary):
+            self._flush()
+            self._watch.stopped(self._run, boundary)
 
     def _flush(self) -> None:
         """Look at the losses since the last time, and tell of them.
@@ -287,7 +342,11 @@ class Hooks(SupervisedPlugin):  # type: ignore[misc]
 
 
 def loader(
-    experience: Experience, seed: int, held_out: Collection[int] = ()
+    experience: Experience,
+    seed: int,
+    held_out: Collection[int] = (),
+    *,
+    resumed: Resumed | None = None,
 ) -> DataLoader[Any]:
     """Minibatches of `experience`, each a mapping of tensors on the CPU.
 
@@ -296,11 +355,20 @@ def loader(
         seed: The cell's seed.
         held_out: Examples that the next one takes the place of; read when the first
             minibatch is asked for.
+        resumed: Where to go on within it: minibatches of steps that were done are left
+            out, and not fetched.
     """
     order = derive(seed, "batches", experience.index)
+    batches = _Batches(
+        experience.train,
+        order,
+        experience.steps,
+        held_out,
+        resumed if resumed is not None and resumed.within else None,
+    )
     return DataLoader(
         experience.train,  # type: ignore[arg-type]
-        batch_sampler=_Batches(experience.train, order, experience.steps, held_out),
+        batch_sampler=batches,  # type: ignore[arg-type]
         collate_fn=_as_is,
     )
 
@@ -309,16 +377,25 @@ class _Batches:
     """The indices of each minibatch; a function of the seed and what is held out."""
 
     def __init__(
-        self, data: Data, seed: int, steps: int, held_out: Collection[int]
+        self,
+        data: Data,
+        seed: int,
+        steps: int,
+        held_out: Collection[int],
+        resumed: Resumed | None,
     ) -> None:
         self._data, self._seed, self._steps = data, seed, steps
-        self._held_out = held_out
+        self._held_out, self._resumed = held_out, resumed
 
-    def __iter__(self) -> Any:
-        batches = self._data.batches(self._seed, self._steps)
-        if not self._held_out:
-            return iter(batches)
-        return ([self._instead(row) for row in batch] for batch in batches)
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        batches = iter(self._data.batches(self._seed, self._steps))
+        if self._resumed is not None:
+            batches = islice(batches, self._resumed.position.step, None)
+            # Here, as the loader draws from torch's generator when it begins.
+            self._resumed.draw()
+        for batch in batches:
+            held = self._held_out
+            yield [self._instead(row) for row in batch] if held else batch
 
     def _instead(self, row: int) -> int:
         while row in self._held_out:
@@ -326,7 +403,8 @@ class _Batches:
         return row
 
     def __len__(self) -> int:
-        return self._steps
+        done = 0 if self._resumed is None else self._resumed.position.step or 0
+        return self._steps - done
 
 
 def batch_size(batch: Any) -> int:

@@ -23,20 +23,27 @@ Pictures = Mapping[str, Mapping[str, NDArray[np.uint8]]]
 _EVERY = "every"
 
 
-def pack(outcomes: Outcomes) -> bytes:
-    """`outcomes` as the content of a safetensors file.
+def small(
+    row: Mapping[str, Mapping[str, NDArray[Any]]],
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """One row as it is kept: the fewest bytes for whole numbers, float16 for others."""
+    return {
+        task: {name: _small(values) for name, values in arrays.items()}
+        for task, arrays in row.items()
+    }
 
-    Whole numbers take the fewest bytes that hold them; others are kept as float16.
-    """
+
+def pack(outcomes: Outcomes) -> bytes:
+    """`outcomes` as the content of a safetensors file, each row made `small`."""
     from safetensors.numpy import save
 
-    small: dict[tuple[str, str], list[NDArray[Any]]] = {}
+    kept: dict[tuple[str, str], list[NDArray[Any]]] = {}
     for row in outcomes:
-        for task, arrays in row.items():
+        for task, arrays in small(row).items():
             for name, values in arrays.items():
-                small.setdefault((task, name), []).append(_small(values))
+                kept.setdefault((task, name), []).append(values)
     tensors: dict[str, NDArray[Any]] = {}
-    for (task, name), rows in small.items():
+    for (task, name), rows in kept.items():
         if len(rows) == len(outcomes) and all(np.array_equal(r, rows[0]) for r in rows):
             tensors[f"{_EVERY}/{task}/{name}"] = rows[0]
         else:

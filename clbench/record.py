@@ -112,7 +112,9 @@ class Cost(Part):
     parameters: int = Field(description="of the model with its adapters")
     steps: int
     examples: int
-    seconds: dict[str, float] = Field(description="prepare, train, evaluate, total")
+    seconds: dict[str, float] = Field(
+        description="prepare, train, evaluate, checkpoint, total"
+    )
     examples_per_second: float
     peak_bytes: int
     flops: int = Field(description="of all steps, in products and attention")
@@ -194,6 +196,14 @@ def model_path(path: Path) -> Path:
     return path.with_suffix(".model.safetensors")
 
 
+def checkpoint_paths(path: Path) -> tuple[Path, ...]:
+    """Where the checkpoints beside the record at `path` lie, while it comes to be.
+
+    Two: while one is written, the one before is whole.
+    """
+    return tuple(path.with_suffix(f".checkpoint-{n}.safetensors") for n in range(2))
+
+
 def write(record: Record, path: Path) -> None:
     """Write `record`: all of it or nothing, whatever happens meanwhile.
 
@@ -206,13 +216,25 @@ def write(record: Record, path: Path) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file at once: a reader sees the old one or the new one, whole."""
+def write_bytes(path: Path, *content: bytes | memoryview) -> None:
+    """Write a file at once: a reader sees the old one or the new one, whole.
+
+    It is on the disk when this returns, and so is its name: a crash right after leaves
+    it there.
+
+    Args:
+        path: Of the file; folders are made.
+        content: What it shall hold, in parts.
+
+    Raises:
+        OSError: It cannot be written; what was there before is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            for part in content:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files that nobody else may read.
@@ -221,6 +243,17 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in `folder` on the disk; there is no such call on Windows."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read(path: Path) -> Record:

@@ -56,12 +56,19 @@ class Reporter:
             table.add_row(f"[bold]{name}[/]", value)
         self._console.print(table)
 
-    def total(self, steps: int) -> None:
-        """The optimizer steps of the whole cell: the bar's length."""
+    def total(self, steps: int, done: int = 0) -> None:
+        """The optimizer steps of the whole cell: the bar's length.
+
+        Args:
+            steps: All of them.
+            done: By an earlier process.
+        """
+        self._close()
         terminal = sys.stderr.isatty()
         self._begun = time.perf_counter()
         self._bar = tqdm(
             total=steps,
+            initial=done,
             desc=self._label,
             unit="step",
             mininterval=0.1 if terminal else 10,
@@ -115,7 +122,7 @@ class QuietReporter(Reporter):
     def start(self, facts: Mapping[str, str]) -> None:
         """Nothing."""
 
-    def total(self, steps: int) -> None:
+    def total(self, steps: int, done: int = 0) -> None:
         """Nothing."""
 
     def advance(self, loss: float, examples: int) -> None:
@@ -200,4 +207,6 @@ def cost_line(cost: Cost) -> str:
         f"{cost.examples_per_second:,.0f} examples/s",
         f"peak {cost.peak_bytes / 1024**2:,.0f} MiB on {cost.device}",
     ]
+    if kept := cost.seconds.get("checkpoint"):
+        parts.insert(2, f"checkpoints {kept:.1f} s")
     return "[bold]cost[/]  " + " · ".join(parts)

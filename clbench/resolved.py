@@ -15,7 +15,7 @@ from annotated_types import Ge
 from pydantic_core import to_jsonable_python
 
 from clbench import schema
-from clbench.contract import Count, Recipe
+from clbench.contract import Count, NonNegative, Recipe
 from clbench.grammar import write
 from clbench.plugin import Kind
 
@@ -195,6 +195,9 @@ class Options:
         plugins: Folder of local plugins.
         tuned: Whether tuned settings apply.
         threads: CPU threads of torch; null leaves the choice to it.
+        checkpoint_every: Minutes between two checkpoints, from which a cell that was
+            stopped goes on; there are some at the ends of experiences too. 0 writes
+            them there only, null none.
         keep: Whether the trained model is kept beside its record, for `clbench export`.
         track: Where cells that were run are sent to be watched; see docs/tracking.md.
         force: Run cells again whose record exists.
@@ -207,11 +210,18 @@ class Options:
     plugins: Path | None = None
     tuned: bool = True
     threads: Count | None = None
+    checkpoint_every: NonNegative | None = 10.0
     keep: bool = False
     track: Literal["none", "tensorboard", "wandb", "mlflow", "trackio"] = "none"
     force: bool = False
     quiet: bool = False
     json: bool = False
+
+
+def option_keys() -> dict[str, schema.Parameter]:
+    """Every option but the flags by its key on the command line: `checkpoint.every`."""
+    known = schema.parameters(Options)
+    return {k.replace("_", "."): p for k, p in known.items() if k not in FLAGS}
 
 
 FLAGS = ("force", "quiet", "json")

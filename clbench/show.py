@@ -15,7 +15,7 @@ from clbench import registry, schema, tuned
 from clbench.contract import InputError, Recipe, Scenario, Strategy
 from clbench.grammar import write
 from clbench.plugin import Plugin
-from clbench.resolved import FLAGS, Options
+from clbench.resolved import Options, option_keys
 from clbench.schema import Parameter
 
 TOPICS = ("recipe", "options")
@@ -34,8 +34,7 @@ def show(what: str) -> Iterator[RenderableType]:
         yield _table(Recipe, schema.parameters(Recipe))
     elif what == "options":
         yield _title("options", "how cells are run, such as device=cpu")
-        known = schema.parameters(Options)
-        yield _table(Options, {k: p for k, p in known.items() if k not in FLAGS})
+        yield _table(Options, option_keys())
     elif kind == "strategy" and equals:
         for name in names.split("+"):
             yield from _strategy(name)
@@ -104,7 +103,7 @@ def _table(cls: type, parameters: Mapping[str, Parameter]) -> RenderableType:
             parameter.type_text,
             parameter.range_text,
             write(parameter.default),
-            meanings.get(name, ""),
+            meanings.get(parameter.name, ""),
         ]
         table.add_row(name, *(escape(cell) for cell in cells))
     return table

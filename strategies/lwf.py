@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from clbench.contract import (
     Batch,
@@ -15,7 +15,7 @@ from clbench.contract import (
     Run,
     Strategy,
 )
-from clbench.past import frozen_copy
+from clbench.past import Teacher
 
 
 class Lwf(Strategy):
@@ -38,21 +38,28 @@ class Lwf(Strategy):
     def __init__(self, *, weight: NonNegative = 1.0, first: bool = True) -> None:
         self.weight = weight
         self.first = first
-        self._teacher: nn.Module | None = None
+        self._teacher: Teacher | None = None
 
     def before_experience(self, run: Run, experience: Experience) -> None:
         """The model as it is now becomes the teacher."""
         taught = self.first or experience.index > 0
-        self._teacher = frozen_copy(run.model) if taught else None
+        self._teacher = Teacher.of(run.model) if taught else None
 
     def penalty(self, run: Run, output: Any, batch: Batch) -> Tensor | None:
         """Distance from what the teacher answers to the same batch."""
         if self._teacher is None:
             return None
-        with torch.no_grad():
-            old = self._teacher(batch)
+        old = self._teacher.answer(run.model, batch)
         return self.weight * run.problem.distance(output, old, batch)
 
     def after_experience(self, run: Run, experience: Experience) -> None:
         """Let the teacher go."""
         self._teacher = None
+
+    def state(self) -> dict[str, Any]:
+        """The teacher."""
+        return {} if self._teacher is None else {"teacher": self._teacher.state()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+        self._teacher = Teacher(state["teacher"]) if "teacher" in state else None

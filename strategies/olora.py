@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -96,11 +95,3 @@ class Olora(Strategy):
                 kept.insert(0, self._earlier[layer.name])
             self._earlier[layer.name] = torch.cat(kept, dim=1)
             layer.absorb(self._generator)
-
-    def state(self) -> dict[str, Any]:
-        """The subspaces of earlier experiences."""
-        return {"earlier": dict(self._earlier)}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take them back."""
-        self._earlier = dict(state["earlier"])

@@ -84,12 +84,17 @@ class Uncertainty(Strategy):
             self._trained.update(names)
 
     def state(self) -> dict[str, Any]:
-        """The log variances."""
-        return {name: value.detach().clone() for name, value in self._logs.items()}
+        """The log variances, and which of them are trained now."""
+        return {
+            "logs": {name: value.detach() for name, value in self._logs.items()},
+            "trained": sorted(self._trained),
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
-        self._logs = {name: nn.Parameter(v.clone()) for name, v in state.items()}
+        logs = state["logs"]
+        self._logs = {name: nn.Parameter(value.clone()) for name, value in logs.items()}
+        self._trained = set(state["trained"])
 
 
 def weighted(losses: Tensor, logs: Tensor) -> Tensor:

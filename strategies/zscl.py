@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from clbench.contract import (
     Batch,
@@ -17,7 +16,7 @@ from clbench.contract import (
     Run,
     Strategy,
 )
-from clbench.past import Anchor, frozen_copy
+from clbench.past import Anchor, Teacher
 
 
 class Zscl(Strategy):
@@ -53,16 +52,14 @@ class Zscl(Strategy):
         self.weight = weight
         self.pull = pull
         self.average_every = average_every
-        self._initial: Anchor | None = None
-        self._teacher: nn.Module | None = None
+        self._teacher: Teacher | None = None
+        self._previous = self._average = Anchor({})
+        self._averaged = 0
 
     def before_experience(self, run: Run, experience: Experience) -> None:
         """Copy the initial model, once; begin a new average."""
-        if self._initial is None:
-            self._initial = Anchor.of(run.model)
         if self._teacher is None:
-            self._teacher = frozen_copy(run.model)
-            self._initial.interpolate(self._teacher, 0.0)
+            self._teacher = Teacher.of(run.model)
         self._previous = Anchor.of(run.model)
         self._average = Anchor.of(run.model)
         self._averaged = 1
@@ -70,8 +67,7 @@ class Zscl(Strategy):
     def penalty(self, run: Run, output: Any, batch: Batch) -> Tensor | None:
         """Distance to the initial model's answers, and to the weights from before."""
         assert self._teacher is not None
-        with torch.no_grad():
-            old = self._teacher(batch)
+        old = self._teacher.answer(run.model, batch)
         kept = run.problem.distance(output, old, batch)
         return self.weight * kept + self.pull * self._previous.distance(run.model)
 
@@ -87,9 +83,20 @@ class Zscl(Strategy):
         self._average.interpolate(run.model, 0.0)
 
     def state(self) -> dict[str, Any]:
-        """The initial weights."""
-        return {} if self._initial is None else {"initial": self._initial.values}
+        """The initial model, the weights from before, and the average so far."""
+        if self._teacher is None:
+            return {}
+        return {
+            "teacher": self._teacher.state(),
+            "previous": self._previous.values,
+            "average": self._average.values,
+            "averaged": self._averaged,
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
-        self._initial = Anchor(state["initial"]) if "initial" in state else None
+        if state:
+            self._teacher = Teacher(state["teacher"])
+            self._previous = Anchor(state["previous"])
+            self._average = Anchor(state["average"])
+            self._averaged = state["averaged"]

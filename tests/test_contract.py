@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import textwrap
 
@@ -157,6 +158,17 @@ class Loses(Strategy):
         return {"steps": self._steps}
 
 
+class Remembers(Strategy):
+    """Draws weights to those of a copy that no state has."""
+
+    def before_experience(self, run, experience):
+        self._copy = copy.deepcopy(run.model)
+
+    def penalty(self, run, output, batch):
+        pairs = zip(run.model.parameters(), self._copy.parameters(), strict=True)
+        return sum((p - q.detach()).square().sum() for p, q in pairs)
+
+
 class Stumbles(Strategy):
     """Raises an exception of its own."""
 
@@ -176,6 +188,7 @@ BROKEN = [
     ("judging_survives_training", Explodes, "output is not finite"),
     ("state_is_plain", Pickles, "not JSON serializable"),
     ("state_is_plain", Loses, "`load_state` does not give back"),
+    ("resumes_where_it_stopped", Remembers, "changed since `prepare`: '_copy'"),
     ("prepare_keeps_the_function", Stumbles, "KeyError: 'blocks.7'"),
 ]
 

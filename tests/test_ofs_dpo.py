@@ -174,7 +174,7 @@ def test_the_clamp_touches_the_chase_alone():
 def roles(one, two, interval):
     """Which module is F at every step, by the strategy's own bookkeeping."""
     made = strategy(interval=interval)
-    made._layers, made._modules = [], []
+    made._layers = []
     run = SimpleNamespace(step=0, steps=len(one), log=lambda *_: None)
     used = []
     for losses in zip(one, two, strict=True):

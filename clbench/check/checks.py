@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clbench.checkpoint.state import Resumed
 from clbench.contract import Batch, Experience, Scenario, Strategy
 from clbench.engine import Loop, Session, Watch, loader
 from clbench.problem import view
@@ -108,6 +109,8 @@ def learn(
     *,
     prepared: Callable[[nn.Module], None] = lambda model: None,
     stream: Sequence[Experience] | None = None,
+    trace: Trace | None = None,
+    resumed: Resumed | None = None,
 ) -> tuple[nn.Module, Session, Trace]:
     """Run a toy on the CPU: its model, its run and what was seen of it.
 
@@ -116,6 +119,8 @@ def learn(
         scenario: A toy.
         prepared: Called with the model when the strategy has prepared it.
         stream: Another stream than the scenario's.
+        trace: Sees what is done.
+        resumed: Where to go on.
     """
     problem = view(scenario)
     torch.manual_seed(0)
@@ -123,7 +128,7 @@ def learn(
     strategy.prepare(model, problem)
     prepared(model)
     session = Session(model, problem, torch.device("cpu"), lambda *_: None)
-    trace = Trace()
+    trace = Trace() if trace is None else trace
     loop = Loop(run=session, strategy=strategy, watch=trace)
-    loop.learn(scenario.stream() if stream is None else stream)
+    loop.learn(scenario.stream() if stream is None else stream, resumed)
     return model, session, trace

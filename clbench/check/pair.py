@@ -16,6 +16,7 @@ from clbench.check.checks import (
     snapshot,
     tensors,
 )
+from clbench.check.resume import resumes_where_it_stopped
 from clbench.contract import Scenario, Strategy
 from clbench.problem import view
 
@@ -164,6 +165,7 @@ PAIR_CHECKS: tuple[Check, ...] = (
     the_same_twice,
     judging_survives_training,
     state_is_plain,
+    resumes_where_it_stopped,
 )
 
 

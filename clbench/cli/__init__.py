@@ -73,7 +73,8 @@ RUN_HELP = """Run cells: every combination of the values given.
   scenario.KEY=VALUE      (clbench show scenario=NAME)
   seed=NUMBER             0 unless given
   recipe.KEY=VALUE        the optimizer (clbench show recipe)
-  device= out= plugins= tuned= threads= track=  (clbench show options)
+  device= out= plugins= tuned= threads= track= checkpoint.every=
+                          (clbench show options)
   +experiment=FILE        what --config printed; keys beside it go above it
 
 \b
@@ -83,7 +84,8 @@ RUN_HELP = """Run cells: every combination of the values given.
   'a,b'                   one text
   null true false 1e-3    no value, truth values, numbers
 
-A cell whose record exists is not run again. Exit code: 0 done (a cell that is
+A cell whose record exists is not run again; one that was stopped goes on from its
+checkpoint. Exit code: 0 done (a cell that is
 unsupported says why), 1 a cell failed, 2 bad input, 130 interrupted.
 """
 
@@ -119,6 +121,28 @@ def run(
     if config:
         raise typer.Exit(running.configure(words))
     raise typer.Exit(running.run(words, force=force, quiet=quiet, json=json))
+
+
+@app.command()
+def resume(
+    place: Annotated[Path, typer.Argument(metavar="RUN|FOLDER")],
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress and no tables.")
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object a cell, nothing else."),
+    ] = False,
+) -> None:
+    """Go on with cells that were stopped, each from its newest checkpoint.
+
+    RUN is a checkpoint or the record beside it, FOLDER has any number of them. The
+    command that ran a cell goes on with it as well.
+    Examples: clbench resume runs · clbench resume runs/dg/pego--1a2b3c4d5e6f.json
+    """
+    from clbench.cli import running
+
+    raise typer.Exit(running.resume(place, quiet=quiet, json=json))
 
 
 @app.command("list")

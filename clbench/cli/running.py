@@ -55,6 +55,33 @@ def run(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
         return INTERRUPTED
 
 
+def resume(place: Path, *, quiet: bool, json: bool) -> int:
+    """Go on with every cell that was stopped at `place`.
+
+    Args:
+        place: A checkpoint, a record, or a folder of them.
+        quiet: Whether nothing is shown.
+        json: Whether standard output has one JSON object for each cell.
+
+    Returns:
+        The exit code, as of `run`.
+
+    Raises:
+        InputError: There is nothing to go on with.
+    """
+    from clbench.cli.resuming import stopped  # reads checkpoints: imports torch
+
+    codes = [0]
+    try:
+        for entry in stopped(place):
+            options = dataclasses.replace(entry.options, quiet=quiet, json=json)
+            codes.append(_Session(entry.words, [entry.cell], options).run())
+    except KeyboardInterrupt:
+        sys.stderr.write(f"interrupted: clbench resume {place} goes on\n")
+        return INTERRUPTED
+    return max(codes)
+
+
 class _Session:
     """The cells of one command.
 

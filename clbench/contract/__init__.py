@@ -34,6 +34,8 @@ from clbench.contract.values import (
     Recipe,
     Result,
     Role,
+    Schedule,
+    Shape,
 )
 
 __all__ = [
@@ -59,6 +61,8 @@ __all__ = [
     "Route",
     "Run",
     "Scenario",
+    "Schedule",
+    "Shape",
     "Strategy",
     "trainable",
 ]

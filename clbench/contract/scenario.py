@@ -220,6 +220,17 @@ class Scenario(Problem):
     def stream(self) -> Sequence[Experience]:
         """The parts, in the order in which they arrive."""
 
+    def state(self) -> dict[str, Any]:
+        """What `begin` has kept and a resume could not compute again from the data.
+
+        Tensors and plain values, such as what the model answered when an experience
+        began. Nothing unless overridden.
+        """
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave; `begin` has been called with a fresh model."""
+
     @abstractmethod
     def evaluate(self, model: nn.Module, upto: int) -> dict[str, Result]:
         """One row of the matrix: EVERY task, seen and unseen, same keys in every row.

@@ -53,6 +53,14 @@ class Run(ABC):
         """
 
     @abstractmethod
+    def group(self, name: str) -> Group:
+        """The running group of that name; what it says counts from the next step on.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+    @abstractmethod
     def hold_out(self, rows: Collection[int]) -> None:
         """Leave examples of this experience out of its steps.
 
@@ -160,11 +168,39 @@ class Strategy:
         """Before the evaluation: merge, consolidate, solve in closed form."""
 
     def state(self) -> dict[str, Any]:
-        """Anything beyond parameters that a resume needs; tensors and plain values."""
-        return {}
+        """Anything beyond parameters that a resume needs; tensors and plain values.
+
+        Asked for between two steps and at the end of an experience. Parameters and
+        buffers of the model, optimizer, random generators of the run and what is held
+        out are kept without it.
+
+        The default is every attribute that is plain: tensors, numbers, texts, None,
+        lists, tuples and dictionaries of these, and generators of torch. Left out are
+        keywords of `__init__`, and whatever holds a parameter or a module.
+
+        Raises:
+            NotImplementedError: There is no way; the message says why. The cell then
+                has no checkpoints.
+        """
+        given = inspect.signature(type(self)).parameters
+        return {
+            name: value.get_state() if _is_generator(value) else value
+            for name, value in vars(self).items()
+            if name not in given and (_is_plain(value) or _is_generator(value))
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` gave, in another process.
+
+        Called after `prepare`, before the model's parameters are given back: whatever
+        has grown since `prepare` is made again here, with any values.
+        """
+        for name, value in state.items():
+            now: Any = getattr(self, name, None)
+            if _is_generator(now):
+                now.set_state(value)
+            else:
+                setattr(self, name, value)
 
 
 HOOKS: tuple[str, ...] = tuple(
@@ -193,6 +229,25 @@ def _check_hooks(cls: type[Strategy]) -> None:
                 f"{cls.__qualname__}.{name}({', '.join(found)}) must take "
                 f"({', '.join(expected)})"
             )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether `value` is nothing but tensors, which are no parameters, and values."""
+    from torch import Tensor, nn  # not needed to read the contract
+
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.keys())) and all(map(_is_plain, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, Tensor):
+        return not isinstance(value, nn.Parameter)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _is_generator(value: Any) -> bool:
+    from torch import Generator  # not needed to read the contract
+
+    return isinstance(value, Generator)
 
 
 def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:

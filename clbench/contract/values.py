@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -116,6 +117,10 @@ class Budget:
     models: int = 1
 
 
+Shape = Literal["constant", "linear", "cosine"]
+"""How a learning rate falls after its warm-up."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Optimizer settings. A strategy's tuned recipe may replace a scenario's default.
@@ -136,9 +141,53 @@ class Recipe:
     weight_decay: NonNegative = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     momentum: Fraction = 0.9
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Shape = "constant"
     warmup: Annotated[int, Ge(0)] = 0
     clip: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Step since a group entered the optimizer -> factor of its learning rate.
+
+    A warm-up rises linearly from `start` to 1, then the factor stays, or falls to
+    `floor` linearly or as half a cosine. A value like any other: a cell that goes on
+    in the middle of an experience has it again.
+
+    Attributes:
+        shape: What follows the warm-up.
+        steps: The step, warm-up included, at which the floor is reached.
+        warmup: Steps of the warm-up.
+        start: Where it rises from.
+        ahead: Steps that it is ahead: 1 does not begin at `start` but one step above.
+        floor: Least factor.
+        offset: Added to the step first; negative where the factor in force lags.
+        first: Factor at step 0 whatever the rest says; None leaves it to that.
+    """
+
+    shape: Shape = "constant"
+    steps: int = 0
+    warmup: int = 0
+    start: float = 0.0
+    ahead: int = 0
+    floor: float = 0.0
+    offset: int = 0
+    first: float | None = None
+
+    def __call__(self, step: int) -> float:
+        """The factor at `step`, from 0."""
+        if step == 0 and self.first is not None:
+            return self.first
+        step += self.offset
+        if step < self.warmup:
+            return self.start + (1 - self.start) * (step + self.ahead) / self.warmup
+        if self.shape == "constant":
+            return 1.0
+        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        left = 1.0 - progress
+        if self.shape == "cosine":
+            left = 0.5 * (1.0 + math.cos(math.pi * progress))
+        return self.floor + (1 - self.floor) * left
 
 
 @dataclass(kw_only=True)
@@ -150,7 +199,8 @@ class Group:
         lr: Learning rate, before the schedule's factor.
         weight_decay: As in `Recipe`.
         schedule: Step since the group entered the optimizer -> factor of `lr`; None
-            takes the recipe's.
+            takes the recipe's. With a function that is no `Schedule` a cell that was
+            stopped goes on from the beginning of an experience, not from within.
         clip: Largest norm of this group's gradient; None leaves it alone.
         name: Shown in logs.
     """

@@ -154,6 +154,21 @@ class Components(nn.Module):
         for j in self.reserves:
             self.E[j].fill_(value)
 
+    def get_extra_state(self) -> Tensor:
+        """(2,) rank and number of entries, which go before the entries themselves."""
+        return torch.tensor([self.rank, self.entries])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Have as many entries as another, and as many of them active."""
+        rank, entries = state.tolist()
+        if self.entries > entries:
+            self.A, self.B, self.E = (
+                nn.ParameterList(list(factors)[:entries])
+                for factors in (self.A, self.B, self.E)
+            )
+        self.rank = min(self.rank, rank)
+        self.shape_as(rank, entries, advance=True)
+
     def shape_as(self, rank: int, entries: int, *, advance: bool) -> None:
         """Have as many entries as another had, so that its parameters can be loaded."""
         silent = torch.Generator().manual_seed(0)

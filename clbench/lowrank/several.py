@@ -49,6 +49,9 @@ class _Updates(Adapter):
         settings: The others of the layer.
     """
 
+    fixed_A: Tensor | None
+    fixed_B: Tensor | None
+
     def __init__(
         self,
         base: Any,
@@ -61,7 +64,9 @@ class _Updates(Adapter):
     ) -> None:
         super().__init__(base, generator=generator, **settings)
         self.turn, self.alike = turn, alike
-        self.fixed: tuple[Tensor, Tensor] | None = None
+        # Of the state, so that a copy of the model can be what another was.
+        self.register_buffer("fixed_A", None, persistent=False)
+        self.register_buffer("fixed_B", None, persistent=False)
         count = range(updates - 1)
         self.more_A = nn.ParameterList(torch.zeros_like(self.A) for _ in count)
         self.more_B = nn.ParameterList(torch.zeros_like(self.B) for _ in count)
@@ -94,6 +99,25 @@ class _Updates(Adapter):
             )
         return self.update(self.turn.lead)
 
+    @property
+    def fixed(self) -> tuple[Tensor, Tensor] | None:
+        """Factors that compute instead of any update; None leaves it to the turn."""
+        if self.fixed_A is None or self.fixed_B is None:
+            return None
+        return self.fixed_A, self.fixed_B
+
+    @fixed.setter
+    def fixed(self, factors: tuple[Tensor, Tensor] | None) -> None:
+        self.fixed_A, self.fixed_B = (None, None) if factors is None else factors
+
+    def get_extra_state(self) -> Tensor:
+        """Whose turn it is."""
+        return torch.tensor(self.turn.lead)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Let it be the turn of another update, in all layers of the model."""
+        self.turn.lead = int(state)
+
     @torch.no_grad()
     def renew(self, generator: torch.Generator) -> None:
         """Begin anew: A is drawn, B is 0, nothing is fixed."""
@@ -115,9 +139,7 @@ class _Updates(Adapter):
 class Several(_Updates, LowRank):
     """`nn.Linear` with several updates; see `Turn` for which of them computes.
 
-    Attributes:
-        fixed: Factors that compute instead of any update, such as a combination of
-            updates; None leaves it to the turn.
+    `fixed` are factors that compute instead of any update, such as a combination.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +43,11 @@ class Parameters:
         self._largest = {k: max(v, now[k]) for k, v in self._largest.items()}
         self.total = max(self.total, sum(p.numel() for p in model.parameters()))
 
+    def go_on(self, largest: Mapping[str, int], total: int) -> None:
+        """Take over what an earlier process counted of the same cell."""
+        self._largest = {k: max(v, largest[k]) for k, v in self._largest.items()}
+        self.total = max(self.total, total)
+
     @property
     def trainable(self) -> dict[str, int]:
         """The largest number trained at once: `adapter`, `other`, `head`."""
@@ -50,26 +55,42 @@ class Parameters:
 
 
 class Clock:
-    """Seconds spent on each activity; activities do not nest."""
+    """Seconds spent on each activity, and in all."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._start = time.perf_counter()
+        self._running: dict[str, float] = {}
+        self._earlier = 0.0
 
     @contextmanager
     def measure(self, activity: str) -> Iterator[None]:
         """Add the time spent inside to `activity`."""
-        start = time.perf_counter()
+        start = self._running[activity] = time.perf_counter()
         try:
             yield
         finally:
             spent = time.perf_counter() - start
             self.seconds[activity] = self.seconds.get(activity, 0.0) + spent
+            del self._running[activity]
 
     @property
     def total(self) -> float:
-        """Seconds since this clock was made."""
-        return time.perf_counter() - self._start
+        """Seconds since this clock was made, and those of earlier processes."""
+        return self._earlier + time.perf_counter() - self._start
+
+    def so_far(self) -> dict[str, float]:
+        """Seconds of each activity, of those that go on as well."""
+        found, now = dict(self.seconds), time.perf_counter()
+        for activity, start in self._running.items():
+            found[activity] = found.get(activity, 0.0) + now - start
+        return found
+
+    def go_on(self, seconds: Mapping[str, float], total: float) -> None:
+        """Add what an earlier process spent on the same cell."""
+        for activity, spent in seconds.items():
+            self.seconds[activity] = self.seconds.get(activity, 0.0) + spent
+        self._earlier += total
 
 
 class PeakMemory:

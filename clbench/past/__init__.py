@@ -4,6 +4,6 @@ Regularisation, rehearsal and distillation are short files because this is here.
 """
 
 from clbench.past.examples import Memory, Select, shown
-from clbench.past.weights import Anchor, frozen_copy
+from clbench.past.weights import Anchor, Teacher, frozen_copy
 
-__all__ = ["Anchor", "Memory", "Select", "frozen_copy", "shown"]
+__all__ = ["Anchor", "Memory", "Select", "Teacher", "frozen_copy", "shown"]

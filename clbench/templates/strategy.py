@@ -56,4 +56,4 @@ class Newcomer(Strategy):
     # before_step(self, run)                 after the backward pass: edit gradients
     # after_step(self, run)                  after the optimizer
     # after_experience(self, run, experience)   merge, consolidate, solve
-    # state(self), load_state(self, state)   what parameters do not hold
+    # state(self), load_state(self, state)   what is neither in parameters nor plain

@@ -221,6 +221,14 @@ class CrossDomainPreferences(Scenario):
             self._previous[number] = sequence_logps(model, self._train[number])
         model.train(was)
 
+    def state(self) -> dict[str, Any]:
+        """Log-probabilities under the policy as it was when experiences began."""
+        return {"previous": dict(self._previous)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take them back."""
+        self._previous = dict(state["previous"])
+
     def loss(self, output: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Mean loss of the pairs."""
         return preference_losses(

@@ -99,14 +99,15 @@ class Codyra(Strategy):
 
     def before_experience(self, run: Run, experience: Experience) -> None:
         """Lay out the thresholds of this experience."""
-        self._thresholds = thresholds(
+        found = thresholds(
             experience.steps, dense=self.dense, levels=self.levels, largest=self.kappa
-        ).applied
+        )
+        self._thresholds: list[float] = found.applied.tolist()
 
     @torch.no_grad()
     def after_step(self, run: Run) -> None:
         """Shrink the gates."""
-        kappa = float(self._thresholds[run.step - 1])
+        kappa = self._thresholds[run.step - 1]
         if kappa:
             for layer in self._layers:
                 layer.w.copy_(OPERATORS[self.shrink](layer.w, kappa))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from clbench.contract import InputError
+from clbench.contract import InputError, Schedule, Shape
 
 ROUNDS = 15
 """Rounds of growth where nobody says: the published runs have 6 to 36."""
@@ -104,24 +102,6 @@ def plan(
     return made
 
 
-Shape = Literal["constant", "linear", "cosine"]
-
-
-def factor(step: int, *, warmup: int, steps: int, shape: Shape = "linear") -> float:
-    """lambda(s; w, T): s / w below w, then (T - s) / (T - w), never below 0.
-
-    Other shapes than the linear one of the released code fall differently after w.
-    """
-    if step < warmup:
-        return step / warmup
-    if shape == "constant":
-        return 1.0
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-    if shape == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * progress))
-    return 1.0 - progress
-
-
 def entered(
     at: int | None,
     *,
@@ -129,19 +109,17 @@ def entered(
     steps: int,
     shape: Shape = "linear",
     restart: bool = True,
-) -> Callable[[int], float]:
+) -> Schedule:
     """Schedule of what entered the optimizer at step a: steps since then -> factor.
 
-    The whole rate at a itself, where it has no gradient yet, then
-    lambda(t - a - 1; w, T - a - 1): a warm-up of its own. Without `restart`, and for
-    what is there from the beginning (None), lambda(t; w, T).
+    With lambda(s; w, T) = s / w below w, then (T - s) / (T - w), never below 0: the
+    whole rate at a itself, where it has no gradient yet, then
+    lambda(t - a - 1; w, T - a - 1), a warm-up of its own. Without `restart`, and for
+    what is there from the beginning (None), lambda(t; w, T). Other shapes than the
+    linear one of the released code fall differently after w.
     """
-
-    def rate(since: int) -> float:
-        if at is None or not restart:
-            return factor((at or 0) + since, warmup=warmup, steps=steps, shape=shape)
-        if since == 0:
-            return 1.0
-        return factor(since - 1, warmup=warmup, steps=steps - at - 1, shape=shape)
-
-    return rate
+    if at is None or not restart:
+        return Schedule(shape=shape, steps=steps, warmup=warmup, offset=at or 0)
+    return Schedule(
+        shape=shape, steps=steps - at - 1, warmup=warmup, offset=-1, first=1.0
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from clbench.contract import Schedule
 
 WARM = 1e-3
 """Rate at the start of the warm-up, as a part of the base rate (5e-7 of 5e-4)."""
@@ -12,7 +11,7 @@ FLOOR = 1e-2
 """Rate at the end, as a part of the base rate (5e-6 of 5e-4)."""
 
 
-def cosine(steps: int, warmup: int) -> Callable[[int], float]:
+def cosine(steps: int, warmup: int) -> Schedule:
     """Step -> factor of the base rate: a linear warm-up, half a cosine to the floor.
 
     The released code sets the rate after a step from that step's number, so that the
@@ -22,14 +21,12 @@ def cosine(steps: int, warmup: int) -> Callable[[int], float]:
         steps: Of the whole training.
         warmup: Of the warm-up.
     """
-
-    def after(step: int) -> float:
-        if step < warmup:
-            return WARM + (1 - WARM) * step / warmup
-        part = (step - warmup) / max(1, steps - warmup)
-        return FLOOR + 0.5 * (1 - FLOOR) * (1 + math.cos(math.pi * part))
-
-    def factor(step: int) -> float:
-        return after(step - 1) if step else WARM
-
-    return factor
+    return Schedule(
+        shape="cosine",
+        steps=steps,
+        warmup=warmup,
+        start=WARM,
+        floor=FLOOR,
+        offset=-1,
+        first=WARM,
+    )

@@ -125,7 +125,7 @@ class OfsDpo(Strategy):
     def groups(self, model: nn.Module, recipe: Recipe) -> list[Group]:
         """The modules, each with its learning rate and its clipping; and the heads."""
         fast = self._turn.lead if self.lr_follows == "role" else 0
-        self._modules = [
+        modules = [
             Group(
                 params=[p for layer in self._layers for p in layer.update(number)],
                 lr=recipe.lr * (1.0 if number == fast else self.ratio),
@@ -135,7 +135,7 @@ class OfsDpo(Strategy):
             )
             for number in range(2)
         ]
-        known = {id(p) for group in self._modules for p in group.params}
+        known = {id(p) for group in modules for p in group.params}
         heads = [
             p for p in model.parameters() if p.requires_grad and id(p) not in known
         ]
@@ -146,7 +146,7 @@ class OfsDpo(Strategy):
             clip=recipe.clip,
             name="heads",
         )
-        return [*self._modules, shared] if heads else self._modules
+        return [*modules, shared] if heads else modules
 
     def before_experience(self, run: Run, experience: Experience) -> None:
         """Roles stay as they are; their next exchange rests on this experience."""
@@ -171,7 +171,7 @@ class OfsDpo(Strategy):
         if exchange or run.step == run.steps:
             self._report(run)
         if exchange:
-            self._lead(self._window.better())
+            self._lead(run, self._window.better())
             self._window.clear()
 
     def state(self) -> dict[str, Any]:
@@ -196,12 +196,12 @@ class OfsDpo(Strategy):
         with self._turn.of(number):
             return model(batch)
 
-    def _lead(self, number: int) -> None:
+    def _lead(self, run: Run, number: int) -> None:
         """Let module `number` be F."""
         if number != self._turn.lead:
             self._turn.lead = number
             if self.lr_follows == "role":
-                one, two = self._modules
+                one, two = (run.group(f"module {n}") for n in (1, 2))
                 one.lr, two.lr = two.lr, one.lr
 
     def _report(self, run: Run) -> None:

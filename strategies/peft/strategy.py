@@ -130,7 +130,16 @@ class Peft(Strategy):
                 run.log(f"rank/{name.partition('.lora_')[0]}", float(sum(kept)))
 
     def state(self) -> dict[str, Any]:
-        """Whether data were looked at, and the importances that an allocator keeps."""
+        """Whether data were looked at, and the importances that an allocator keeps.
+
+        Raises:
+            NotImplementedError: PEFT keeps random draws where they cannot be reached.
+        """
+        if self.type in UNREACHABLE:
+            raise NotImplementedError(
+                f"PEFT's {self.type} keeps random draws of many steps outside of its "
+                f"parameters"
+            )
         found: dict[str, Any] = {"started": self._started}
         allocator = getattr(self._tuner, "rankallocator", None)
         if allocator is not None:
@@ -146,6 +155,9 @@ class Peft(Strategy):
         if "ranks" in state:
             self._tuner.peft_config[NAME].rank_pattern = state["ranks"]
 
+
+UNREACHABLE = ("monteclora",)
+"""Types with a state that is no parameter, no buffer and not the tuner's."""
 
 KEPT = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """What AdaLoRA's allocator remembers of past steps."""

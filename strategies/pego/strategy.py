@@ -69,6 +69,7 @@ class Pego(Strategy):
         self.preserve = preserve
         self.diversify = diversify
         self.lambda_scale = lambda_scale
+        self._stacks: list[Stack] = []
 
     def prepare(self, model: nn.Module, problem: Problem) -> None:
         """Inject the group; everything else but the heads is frozen."""
@@ -83,11 +84,13 @@ class Pego(Strategy):
         )
 
     def before_experience(self, run: Run, experience: Experience) -> None:
-        """Stack the frozen weights, which stay as they are during an experience."""
-        self._stacks = stacks(self._layers)
+        """Frozen weights stay as they are during an experience: stack them anew."""
+        self._stacks = []
 
     def penalty(self, run: Run, output: Any, batch: Batch) -> Tensor:
         """The two penalties, each with its weight; both are logged without."""
+        if not self._stacks:
+            self._stacks = stacks(self._layers)
         kept = spread = torch.zeros((), device=run.device)
         for stack in self._stacks:
             kept = kept + l1(*stack.preserve_factors())
