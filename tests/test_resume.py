@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import importlib.util
 import itertools
@@ -29,7 +30,8 @@ from clbench.check.checks import learn
 from clbench.checkpoint import pace
 from clbench.checkpoint.codec import pack, unpack
 from clbench.checkpoint.file import Damaged, decode, encode, facts_of, read
-from clbench.checkpoint.names import names_of
+from clbench.checkpoint.names import names_of, refer
+from clbench.checkpoint.names import resolve as resolve_names
 from clbench.checkpoint.pace import Interrupt, Pace
 from clbench.checkpoint.store import Identity, Store
 from clbench.cli import running
@@ -407,18 +409,26 @@ def test_a_strategys_plain_attributes_are_its_state():
             self._generator = torch.Generator().manual_seed(7)
             self._net = nn.Linear(1, 1)
             self._own = [nn.Parameter(torch.zeros(1))]
+            self._anchors = {}
 
-    one, two = Mine(), Mine()
+    net, one, two = nn.Linear(1, 1), Mine(), Mine()
+    one._anchors[net.weight] = torch.tensor([2.0])
     torch.rand(5, generator=one._generator)
     one._old["a"] = torch.zeros(3)
     state = one.state()
-    assert set(state) == {"_old", "_generator"}
-    two.load_state(through(state))
+    assert set(state) == {"_old", "_generator", "_own", "_anchors"}
+    other = copy.deepcopy(net)
+    two.load_state(resolve_names(through(refer(state, net)), other))
     assert same(two._old, one._old)
+    # The model's own parameters stand for themselves, others are made anew.
+    (key,), (parameter,) = two._anchors, two._own
+    assert key is other.weight
+    assert two._anchors[key].tolist() == [2.0]
+    assert isinstance(parameter, nn.Parameter)
     assert torch.equal(
         torch.rand(3, generator=one._generator), torch.rand(3, generator=two._generator)
     )
-    assert set(names_of(nn.Linear(1, 1), one)) == {
+    assert set(names_of(net, one)) == {
         *("weight", "bias", "strategy._net.weight", "strategy._net.bias"),
         "strategy._own.0",
     }
