@@ -7,12 +7,16 @@ run: `record.comparable` equal, the file of outcomes equal byte for byte. Cells 
 toys, stretched to a few dozen steps, so that kills hit everywhere: in steps, in
 evaluations, while a checkpoint is written.
 
+Processes are forked from one that has imported what all of them import; `--anew` starts
+an interpreter for each instead, which takes ten times as long.
+
     python benchmarks/kill.py --kills 60 --each 3 --seed 0
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -24,8 +28,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clbench import record
+
+SERVER = multiprocessing.get_context("forkserver")
 
 PLUGINS = Path(__file__).resolve().parent / "plugins"
 
@@ -53,7 +60,10 @@ CELLS = (
 )
 """Over all families; what grows, exchanges roles, remembers or teaches among them."""
 
-COMMON = "scenario=toy scenario.stretch=8 scenario.pause=0.02 checkpoint.every=0.0005"
+HEAVY = ("peft", "transformers", "timm", "torchvision.transforms.v2", "matplotlib")
+"""What scenarios and strategies import besides."""
+
+COMMON = "scenario=toy scenario.stretch=5 scenario.pause=0.01 checkpoint.every=0.0005"
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,57 @@ class Cell:
         return path
 
 
+class Forked(Cell):
+    """A cell in a process that has nothing left to import."""
+
+    def start(self) -> Any:
+        """A process that runs it, with what of `Popen` is needed here."""
+        log = self.folder / "log"
+        process = SERVER.Process(target=_command, args=(self.words, self.folder, log))
+        process.start()
+        return Child(process, log)
+
+
+class Child:
+    """A forked process with the interface of `Popen`.
+
+    Args:
+        process: That was started.
+        log: File of what it prints.
+    """
+
+    def __init__(self, process: Any, log: Path) -> None:
+        self._process, self._log = process, log
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self._process.is_alive():
+            os.kill(self._process.pid, number)
+
+    def communicate(self) -> tuple[str, None]:
+        self._process.join()
+        return self._log.read_text(), None
+
+
+def _command(words: Sequence[str], folder: Path, log: Path) -> None:
+    """In the child: the command line, as `python -m clbench` has it."""
+    from clbench import cli
+
+    os.environ["CLBENCH_PATH"] = str(PLUGINS)
+    os.chdir(folder)
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["clbench", "run", *words]
+    cli.main()
+
+
 def equal(one: Path, other: Path) -> bool:
     """Whether two records say the same, but for times, memory and machine."""
     first, second = record.read(one), record.read(other)
@@ -129,11 +190,13 @@ def reached(text: str) -> str:
     return rest.split(" ", 1)[0] if found else "start"
 
 
-def try_cell(words: str, kills: int, chance: random.Random, folder: Path) -> list[str]:
+def try_cell(
+    kind: type[Cell], words: str, kills: int, chance: random.Random, folder: Path
+) -> list[str]:
     """Kill one cell `kills` times; the row of the table."""
     given = [*words.split(), *COMMON.split()]
-    whole = Cell(given, folder / "whole")
-    parts = Cell(given, folder / "parts")
+    whole = kind(given, folder / "whole")
+    parts = kind(given, folder / "parts")
     for cell in (whole, parts):
         cell.folder.mkdir(parents=True)
     whole.run()
@@ -161,14 +224,17 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--each", type=int, default=3, help="kills of one cell")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--anew", action="store_true", help="new interpreters")
     given = parser.parse_args()
+    kind = Cell if given.anew else Forked
+    SERVER.set_forkserver_preload(["clbench.cell", "clbench.cli.running", *HEAVY])
     chance = random.Random(given.seed)
     rows, killed = [], 0
     while killed < given.kills:
         words = CELLS[len(rows) % len(CELLS)]
         with tempfile.TemporaryDirectory() as folder:
             count = min(given.each, given.kills - killed)
-            rows.append(try_cell(words, count, chance, Path(folder)))
+            rows.append(try_cell(kind, words, count, chance, Path(folder)))
         killed += count
         print("\t".join(rows[-1]), flush=True)
     print("\n| cell | kills | went on at last from step | record and outcomes |")

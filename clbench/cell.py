@@ -19,15 +19,14 @@ from clbench.checkpoint.keeper import Keeper
 from clbench.checkpoint.pace import Interrupt, Pace
 from clbench.checkpoint.state import NotResumable, Position, Resumed, gather
 from clbench.checkpoint.store import Store
-from clbench.contract import Experience, InputError, Problem, Scenario, trainable
+from clbench.contract import Experience, InputError, Problem, Scenario
 from clbench.engine import Loop, NotFinite, Session, Watch, loader
 from clbench.environment import environment
+from clbench.findings import Findings
 from clbench.matrix import Row
-from clbench.metrics.cost import Clock, Parameters, PeakMemory
 from clbench.plugin import Kind
 from clbench.problem import view
 from clbench.record import (
-    Cost,
     DataCard,
     Entry,
     Origin,
@@ -36,7 +35,6 @@ from clbench.record import (
     ScenarioPart,
     Status,
     StrategyPart,
-    Trainable,
 )
 from clbench.seeding import global_seed
 
@@ -142,19 +140,9 @@ class _Attempt(Watch):
         self._scenario = scenario
         self._strategy = compose.build(cell)
         self._device = pick_device(options.device)
-        self._clock = Clock()
-        self._memory = PeakMemory(self._device)
-        self._parameters: Parameters | None = None
-        self._rows: list[Row] = []
-        self._outcomes: list[Mapping[str, Mapping[str, Any]]] = []
-        self._pictures: dict[str, Mapping[str, Any]] = {}
-        self._log: dict[str, list[tuple[int, float]]] = {}
+        self._found = Findings(self._device)
         self._learned: dict[str, int] = {}
-        self._examples = 0
-        self._steps = 0
         self._session: Session | None = None
-        self._before = 0.0
-        self._peak = 0
         self._resumed = False
         self._stream: Sequence[Experience] = ()
         self._keeper = self._new_keeper()
@@ -175,7 +163,7 @@ class _Attempt(Watch):
         except (InputError, NotResumable):
             raise
         except KeyboardInterrupt:
-            self._write("interrupted", f"interrupted at step {self._steps}")
+            self._write("interrupted", f"interrupted at step {self._found.steps}")
             raise
         except _Enough:
             return self._write("interrupted", f"stopped after {self._limit} rows")
@@ -192,30 +180,31 @@ class _Attempt(Watch):
                     "the strategy keeps (clbench check): the next run starts over"
                 )
             reason = f"{type(error).__name__}: {_first_line(error)}"
-            return self._write("failed", reason, step=self._steps)
+            return self._write("failed", reason, step=self._found.steps)
         made = self._write("ok", None)
         self._keeper.remove()
         return made
 
     def _learn(self, problem: Problem) -> None:
         scenario, strategy = self._scenario, self._strategy
-        with self._clock.measure("prepare"):
+        found = self._found
+        with found.clock.measure("prepare"):
             model = scenario.model()
-            self._parameters = Parameters(model, scenario.heads(model))
+            found.begin(model, scenario.heads(model))
             strategy.prepare(model, problem)
             model.to(self._device)
             stream = scenario.stream()
-            self._parameters.count(model, trainable(model.parameters()))
+            found.count(model)
         self._learned, self._stream = _learned(stream), stream
-        self._session = Session(model, problem, self._device, self._note)
+        self._session = Session(model, problem, self._device, found.note)
         self._reporter.start(self._facts())
         resumed = self._go_on()
-        self._reporter.total(self._total, self._steps)
+        self._reporter.total(self._total, found.steps)
         if resumed is None:
             self._row(model, experience=0, boundary=True)
-            self._before = self._clock.seconds["evaluate"]
+            found.learning()
         loop = Loop(run=self._session, strategy=strategy, watch=self)
-        with self._interrupt, self._clock.measure("learn"):
+        with self._interrupt, found.clock.measure("learn"):
             if resumed is None and self.safe(self._session, boundary=True):
                 self._checkpoint(Position(experience=0, step=None))
             loop.learn(stream, resumed)
@@ -240,18 +229,13 @@ class _Attempt(Watch):
         self._count(run)
 
     def _count(self, run: Session) -> None:
-        assert self._parameters is not None
-        trained = (
-            [p for entry in run.optimizer.param_groups for p in entry["params"]]
-            if run.groups is not None
-            else []
-        )
-        self._parameters.count(run.model, trained)
+        trained = [] if run.groups is None else run.groups.parameters
+        self._found.count(run.model, trained)
 
     def stepped(self, run: Session, losses: Sequence[float], examples: int) -> None:
         """Show progress."""
-        self._steps += len(losses)
-        self._examples += examples
+        self._found.steps += len(losses)
+        self._found.examples += examples
         for loss in losses:
             self._reporter.advance(loss, examples // len(losses))
 
@@ -299,33 +283,15 @@ class _Attempt(Watch):
     def _checkpoint(self, position: Position) -> None:
         session = self._session
         assert session is not None
-        with self._clock.measure("checkpoint"):
+        with self._found.clock.measure("checkpoint"):
             self._keeper.write(
                 lambda: {
                     "run": gather(session, self._strategy, self._scenario, position),
-                    "cell": self._state(),
+                    "cell": self._found.state(),
                 },
-                self._steps,
+                self._found.steps,
                 self._total,
             )
-
-    def _state(self) -> dict[str, Any]:
-        """What has been found and spent so far."""
-        assert self._parameters is not None
-        return {
-            "rows": [dataclasses.asdict(row) for row in self._rows],
-            "outcomes": self._outcomes,
-            "pictures": self._pictures,
-            "log": self._log,
-            "steps": self._steps,
-            "examples": self._examples,
-            "trainable": self._parameters.trainable,
-            "parameters": self._parameters.total,
-            "seconds": self._clock.so_far(),
-            "total": self._clock.total,
-            "before": self._before,
-            "peak": max(self._peak, self._memory.bytes),
-        }
 
     def _go_on(self) -> Resumed | None:
         """Take over what an earlier process has done of this cell, if it has."""
@@ -334,48 +300,26 @@ class _Attempt(Watch):
             return None
         self._resumed = True
         state = found.state(self._device)
-        cell = state["cell"]
-        assert self._parameters is not None
-        self._rows = [Row(**row) for row in cell["rows"]]
-        self._outcomes, self._pictures = cell["outcomes"], cell["pictures"]
-        self._log = cell["log"]
-        self._steps, self._examples = cell["steps"], cell["examples"]
-        self._parameters.go_on(cell["trainable"], cell["parameters"])
-        self._clock.go_on(cell["seconds"], cell["total"])
-        self._before, self._peak = cell["before"], cell["peak"]
+        self._found.go_on(state["cell"])
         return Resumed(state["run"], self._strategy, self._scenario)
 
     # --- what lands in the record ---
 
     def _row(self, model: nn.Module, *, experience: int, boundary: bool) -> None:
-        with self._clock.measure("evaluate"), torch.no_grad():
+        with self._found.clock.measure("evaluate"), torch.no_grad():
             model.eval()
             results = self._scenario.evaluate(model, experience)
             model.train()
-        scores = {task: dict(result.metrics) for task, result in results.items()}
-        self._rows.append(
-            Row(
-                experience=experience,
-                step=self._steps,
-                boundary=boundary,
-                scores=scores,
-            )
-        )
-        found = {task: result.outcomes for task, result in results.items()}
-        self._outcomes.append(outcomes.small(found))
-        self._pictures = {t: r.pictures for t, r in results.items() if r.pictures}
-        if len(self._rows) == self._limit:
+        self._found.add(results, experience=experience, boundary=boundary)
+        if len(self._found.rows) == self._limit:
             raise _Enough
-
-    def _note(self, name: str, step: int, value: float) -> None:
-        self._log.setdefault(name, []).append((step, float(value)))
 
     def _facts(self) -> dict[str, str]:
         """What the user sees before training."""
-        assert self._parameters is not None
+        counts = self._found.parameters
+        assert counts is not None
         card = self._scenario.card()
-        trained = sum(self._parameters.trainable.values())
-        total = self._parameters.total
+        trained, total = sum(counts.trainable.values()), counts.total
         return {
             "strategy": self._cell.name,
             "scenario": self._cell.label().partition(" on ")[2],
@@ -388,8 +332,14 @@ class _Attempt(Watch):
     def _write(
         self, status: Status, reason: str | None, step: int | None = None
     ) -> Record:
-        """Write the record, and the outcomes beside it."""
-        cell, scenario = self._cell, self._scenario
+        """Write the record, and the outcomes beside it.
+
+        Raises:
+            InputError: They cannot be written; a checkpoint stays.
+        """
+        cell, scenario, found = self._cell, self._scenario, self._found
+        session = self._session
+        cost = None if session is None else found.cost(session.step_flops)
         made = Record(
             key=cell.key(),
             status=status,
@@ -412,49 +362,28 @@ class _Attempt(Watch):
             origins=dict(cell.origins),
             budget=dataclasses.asdict(scenario.budget),
             learned=self._learned,
-            rows=[_entry(row) for row in self._rows],
-            log=self._log,
-            cost=self._cost(),
+            rows=[_entry(row) for row in found.rows],
+            log=found.log,
+            cost=cost,
             environment=environment(torch.get_num_threads()),
             command=cell.command(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         path = record.path_of(self._options.out, cell)
-        if self._rows:
-            record.write_bytes(
-                record.outcomes_path(path), outcomes.pack(self._outcomes)
-            )
-        if self._pictures:
-            record.write_bytes(
-                record.pictures_path(path), outcomes.pack_pictures(self._pictures)
-            )
-        record.write(made, path)
+        try:
+            if found.rows:
+                content = outcomes.pack(found.outcomes)
+                record.write_bytes(record.outcomes_path(path), content)
+            if found.pictures:
+                content = outcomes.pack_pictures(found.pictures)
+                record.write_bytes(record.pictures_path(path), content)
+            record.write(made, path)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written: {error.strerror or error}; the same "
+                f"command goes on from the last checkpoint, if there is one"
+            ) from error
         return made
-
-    def _cost(self) -> Cost | None:
-        if self._parameters is None or self._session is None:
-            return None
-        spent = self._clock.seconds
-        kept = spent.get("checkpoint", 0.0)
-        inside = spent.get("evaluate", 0.0) - self._before + kept
-        train = max(spent.get("learn", 0.0) - inside, 0.0)
-        return Cost(
-            trainable=Trainable(**self._parameters.trainable),
-            parameters=self._parameters.total,
-            steps=self._steps,
-            examples=self._examples,
-            seconds={
-                "prepare": round(spent.get("prepare", 0.0), 3),
-                "train": round(train, 3),
-                "evaluate": round(spent.get("evaluate", 0.0), 3),
-                "checkpoint": round(kept, 3),
-                "total": round(self._clock.total, 3),
-            },
-            examples_per_second=round(self._examples / train, 1) if train else 0.0,
-            peak_bytes=max(self._peak, self._memory.bytes),
-            flops=self._session.step_flops * self._steps,
-            device=_device_name(self._device),
-        )
 
 
 def _plugin(kind: Kind, choice: PluginChoice) -> Plugin:
@@ -487,12 +416,6 @@ def _learned(stream: Sequence[Experience]) -> dict[str, int]:
         for task in experience.tasks:
             learned.setdefault(task, experience.index + 1)
     return learned
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return device.type
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from clbench.checkpoint.names import names_of
+from clbench.checkpoint.names import names_of, refer, resolve
 from clbench.optim import Groups
 from clbench.past.whole import give_back, weights_of
 
@@ -51,7 +51,7 @@ def gather(
         "rng": run.rng.get_state(),
         "random": randomness(),
         "scenario": scenario.state(),
-        "strategy": strategy.state(),
+        "strategy": refer(strategy.state(), run.model),
         "model": weights_of(run.model),
         "within": None if position.step is None else _within(run, strategy),
     }
@@ -114,7 +114,7 @@ class Resumed:
 
     def _enter(self, run: Session, experience: Experience) -> None:
         state = self._state
-        self._strategy.load_state(state["strategy"])
+        self._strategy.load_state(resolve(state["strategy"], run.model))
         if self.within:
             run.problem.begin(run.model, experience)
         self._scenario.load_state(state["scenario"])

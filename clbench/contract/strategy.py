@@ -175,8 +175,9 @@ class Strategy:
         out are kept without it.
 
         The default is every attribute that is plain: tensors, numbers, texts, None,
-        lists, tuples and dictionaries of these, and generators of torch. Left out are
-        keywords of `__init__`, and whatever holds a parameter or a module.
+        lists, tuples and dictionaries of these, and generators of torch. Parameters of
+        the model stand for themselves, also as keys of a dictionary. Left out are
+        keywords of `__init__`, and whatever holds a module or another object.
 
         Raises:
             NotImplementedError: There is no way; the message says why. The cell then
@@ -232,16 +233,14 @@ def _check_hooks(cls: type[Strategy]) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether `value` is nothing but tensors, which are no parameters, and values."""
-    from torch import Tensor, nn  # not needed to read the contract
+    """Whether `value` is nothing but tensors, parameters and plain values."""
+    from torch import Tensor  # not needed to read the contract
 
     if isinstance(value, Mapping):
         return all(map(_is_plain, value.keys())) and all(map(_is_plain, value.values()))
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
-    if isinstance(value, Tensor):
-        return not isinstance(value, nn.Parameter)
-    return value is None or isinstance(value, bool | int | float | str)
+    return value is None or isinstance(value, bool | int | float | str | Tensor)
 
 
 def _is_generator(value: Any) -> bool:
