@@ -26,6 +26,7 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
 
 COMMANDS = (
     "run",
+    "resume",
     "list",
     "grid",
     "show",
