@@ -252,7 +252,7 @@ def test_olora_s_subspaces_become_orthogonal():
     assert olora.penalty(run, None, {}) is None
     olora.after_experience(run, toy.stream()[0])
     first = {
-        layer.name: olora.state()["earlier"][layer.name] for layer in olora._layers
+        layer.name: olora.state()["_earlier"][layer.name] for layer in olora._layers
     }
     start = float(olora.penalty(run, None, {}).detach())
     optimizer = torch.optim.SGD([layer.A for layer in olora._layers], lr=0.2)
@@ -270,7 +270,7 @@ def test_olora_s_subspaces_become_orthogonal():
 def test_olora_keeps_every_subspace_and_the_function():
     toy = Clip.toy()
     learn(olora := strategy("olora", rank=2), toy)
-    kept = olora.state()["earlier"]
+    kept = olora.state()["_earlier"]
     assert {value.shape[1] for value in kept.values()} == {2 * len(toy.stream())}
     assert all(not layer.B.any() for layer in olora._layers)
 
