@@ -195,8 +195,8 @@ class Options:
         plugins: Folder of local plugins.
         tuned: Whether tuned settings apply.
         threads: CPU threads of torch; null leaves the choice to it.
-        checkpoint_every: Minutes between two checkpoints, from which a stopped cell
-            goes on; 0 is at the ends of experiences only, null is none.
+        checkpoint_every: Minutes between checkpoints; 0 is at the ends of experiences
+            only, null is none.
         keep: Whether the trained model is kept beside its record, for `clbench export`.
         track: Where cells that were run are sent to be watched; see docs/tracking.md.
         force: Run cells again whose record exists.
