@@ -30,8 +30,8 @@ from clbench.pocket.scene import (
 )
 from clbench.pocket.style import HELD_OUT, draw
 from clbench.pocket.things import KINDS
+from clbench.pocket.train import loop
 from clbench.pocket.train.corpus import CHUNK, traits
-from clbench.pocket.train.schedule import half_cosine
 
 VERSION = 1
 """Version of this script: raised whenever it would train other weights."""
@@ -41,20 +41,8 @@ SHARES = (0.5, 0.3, 0.2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What decides the weights, besides the script's version.
-
-    Attributes:
-        chunks: Thousands of pictures in the corpus.
-        held: Thousands of further pictures that training does not see.
-        steps: Optimizer steps.
-        batch: Pictures in a step, each with a new caption.
-        lr: Largest learning rate of AdamW; a linear warm-up, then half a cosine to 0.
-        warmup: Steps of the warm-up.
-        decay: Weight decay.
-        seed: Of initialisation, order and captions.
-        threads: CPU threads; other numbers round differently.
-    """
+class Settings(loop.Settings):
+    """Of pictures, each with a new caption in every step; the seed also draws these."""
 
     chunks: int = 120
     held: int = 2
@@ -115,32 +103,28 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     tokens = clip.tokenizer()
     torch.manual_seed(settings.seed)
     model = clip.build()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
-    )
-    schedule = half_cosine(optimizer, settings.warmup, settings.steps)
-    rng = np.random.default_rng(settings.seed)
-    log: list[dict[str, float]] = []
-    bar = tqdm(range(settings.steps), desc="train clip", unit="step")
-    for step in bar:
+
+    def loss(rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(images), size=settings.batch)
         here = known[rows]
         texts, told = captions.say(here, rng)
         fit = torch.from_numpy(captions.true_of(told, here))
-        loss = contrast(_logits(model, tokens, pixels[rows], texts), fit)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        with torch.no_grad():
-            # As in CLIP: the temperature never falls below 1 / 100.
-            model.logit_scale.clamp_(max=float(np.log(100)))
-        if (step + 1) % max(1, settings.steps // 20) == 0:
-            reached = examine(model, tokens, *held)
-            log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
-            bar.set_postfix(loss=f"{loss.item():.3f}", kind=f"{reached['kind']:.3f}")
-    reached = examine(model, tokens, *held)
+        return contrast(_logits(model, tokens, pixels[rows], texts), fit)
+
+    @torch.no_grad()
+    def cool() -> None:
+        # As in CLIP: the temperature never falls below 1 / 100.
+        model.logit_scale.clamp_(max=float(np.log(100)))
+
+    reached, log = loop.learn(
+        model,
+        settings,
+        loss,
+        lambda: examine(model, tokens, *held),
+        name="clip",
+        shown={"kind": ".3f"},
+        after=cool,
+    )
     _save(model, tokens, out)
     facts = {
         "model": "transformers.CLIPModel",

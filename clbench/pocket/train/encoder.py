@@ -31,8 +31,8 @@ from clbench.pocket.texts import (
     share,
     some,
 )
+from clbench.pocket.train import loop
 from clbench.pocket.train.corpus import CHUNK
-from clbench.pocket.train.schedule import half_cosine
 from clbench.pocket.views.nlu import answer
 
 VERSION = 2
@@ -59,20 +59,8 @@ Tokens = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What decides the weights, besides the script's version.
-
-    Attributes:
-        chunks: Thousands of texts in the corpus.
-        held: Thousands of further texts that training does not see.
-        steps: Optimizer steps.
-        batch: Texts in a step.
-        lr: Largest learning rate of AdamW; a linear warm-up, then half a cosine to 0.
-        warmup: Steps of the warm-up.
-        decay: Weight decay.
-        seed: Of initialisation, order and masks.
-        threads: CPU threads; other numbers round differently.
-    """
+class Settings(loop.Settings):
+    """Of texts; the seed also draws masks."""
 
     chunks: int = 60
     held: int = 1
@@ -188,31 +176,21 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     held = [t for n in range(settings.held) for t in chunk(settings.chunks + n)]
     torch.manual_seed(settings.seed)
     model = encoder.build()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
-    )
-    schedule = half_cosine(optimizer, settings.warmup, settings.steps)
-    rng = np.random.default_rng(settings.seed)
-    log: list[dict[str, float]] = []
-    bar = tqdm(range(settings.steps), desc="train encoder", unit="step")
-    for step in bar:
+
+    def loss(rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(table), size=settings.batch)
         seen, asked = masked(table[rows], types[rows], tokens, rng)
         words, pairs = surprise(model, seen, types[rows], asked, same[rows])
-        loss = words.lost.mean() + pairs.lost.mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if (step + 1) % max(1, settings.steps // 20) == 0:
-            reached = examine(model, tokens, held)
-            log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
-            second, told = reached["second"], reached["same"]
-            bar.set_postfix(
-                loss=f"{loss.item():.3f}", second=f"{second:.2f}", same=f"{told:.2f}"
-            )
-    reached = examine(model, tokens, held)
+        return words.lost.mean() + pairs.lost.mean()
+
+    reached, log = loop.learn(
+        model,
+        settings,
+        loss,
+        lambda: examine(model, tokens, held),
+        name="encoder",
+        shown={"second": ".2f", "same": ".2f"},
+    )
     # The encoder alone: heads are made for each task, and the pooler is a part of them.
     model.bert.pooler = None
     model.bert.save_pretrained(out / "encoder")

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from clbench.pocket import reading, weights
 from clbench.pocket.models import lm
 from clbench.pocket.texts import FACTS
+from clbench.pocket.train import loop
 from clbench.pocket.train.corpus import CHUNK
-from clbench.pocket.train.schedule import half_cosine
 from clbench.pocket.train.texts import Text, chunk, corpus, digest, encode
 
 VERSION = 1
@@ -32,20 +31,8 @@ MOST_NEW = 48
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What decides the weights, besides the script's version.
-
-    Attributes:
-        chunks: Thousands of texts in the corpus.
-        held: Thousands of further texts that training does not see.
-        steps: Optimizer steps.
-        batch: Texts in a step.
-        lr: Largest learning rate of AdamW; a linear warm-up, then half a cosine to 0.
-        warmup: Steps of the warm-up.
-        decay: Weight decay.
-        seed: Of initialisation and order.
-        threads: CPU threads; other numbers round differently.
-    """
+class Settings(loop.Settings):
+    """Of texts."""
 
     chunks: int = 150
     held: int = 1
@@ -71,34 +58,24 @@ def train(settings: Settings, out: Path = weights.FOLDER) -> dict[str, float]:
     held = [t for n in range(settings.held) for t in chunk(settings.chunks + n)]
     torch.manual_seed(settings.seed)
     model = lm.build()
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.lr,
-        betas=(0.9, 0.98),
-        weight_decay=settings.decay,
-        fused=True,
-    )
-    schedule = half_cosine(optimizer, settings.warmup, settings.steps)
-    rng = np.random.default_rng(settings.seed)
-    log: list[dict[str, float]] = []
-    bar = tqdm(range(settings.steps), desc="train lm", unit="step")
-    for step in bar:
+
+    def loss(rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(table), size=settings.batch)
         texts = torch.from_numpy(table[rows])
         lost, kept = surprise(model, texts, tokens.pad_token_id)
         answers = answered(kept, torch.from_numpy(begins[rows]))
         weight = PROMPT * kept + (1 - PROMPT) * answers
-        loss = (weight * lost).sum() / weight.sum()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if (step + 1) % max(1, settings.steps // 20) == 0:
-            reached = examine(model, tokens, held)
-            log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
-            bar.set_postfix(loss=f"{loss.item():.3f}", right=f"{reached['right']:.2f}")
-    reached = examine(model, tokens, held)
+        return (weight * lost).sum() / weight.sum()
+
+    reached, log = loop.learn(
+        model,
+        settings,
+        loss,
+        lambda: examine(model, tokens, held),
+        name="lm",
+        shown={"right": ".2f"},
+        betas=(0.9, 0.98),
+    )
     model.save_pretrained(out / "lm")
     tokens.save_pretrained(out / "lm")
     facts = {

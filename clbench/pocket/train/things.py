@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from clbench.pocket import weights
 from clbench.pocket.scene import COLOURS, TEXTURES
 from clbench.pocket.style import HELD_OUT
 from clbench.pocket.things import KINDS
+from clbench.pocket.train import loop
 from clbench.pocket.train.corpus import CHUNK, Corpus, corpus, traits
 from clbench.pocket.train.corpus import VERSION as CORPUS_VERSION
-from clbench.pocket.train.schedule import half_cosine
 
 CLASSES = {"kind": len(KINDS), "colour": len(COLOURS), "texture": len(TEXTURES)}
 PLACES = ("size", "x", "y", "pose")
@@ -29,20 +28,8 @@ BATCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What decides the weights, besides the script's version.
-
-    Attributes:
-        chunks: Thousands of pictures in the corpus.
-        held: Thousands of further pictures that training does not see.
-        steps: Optimizer steps.
-        batch: Pictures in a step.
-        lr: Largest learning rate of AdamW; a linear warm-up, then half a cosine to 0.
-        warmup: Steps of the warm-up.
-        decay: Weight decay.
-        seed: Of initialisation and order.
-        threads: CPU threads; other numbers round differently.
-    """
+class Settings(loop.Settings):
+    """Of pictures."""
 
     chunks: int = 150
     held: int = 2
@@ -116,27 +103,20 @@ def train(backbone: Backbone, settings: Settings, out: Path) -> dict[str, float]
     images, answers = _tensors(seen)
     torch.manual_seed(settings.seed)
     model = Examiner(backbone)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.lr, weight_decay=settings.decay, fused=True
-    )
-    schedule = half_cosine(optimizer, settings.warmup, settings.steps)
-    order = np.random.default_rng(settings.seed)
-    log: list[dict[str, float]] = []
-    bar = tqdm(range(settings.steps), desc=f"train {backbone.name}", unit="step")
-    for step in bar:
-        rows = torch.from_numpy(order.integers(len(images), size=settings.batch))
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        rows = torch.from_numpy(rng.integers(len(images), size=settings.batch))
         given = {name: value[rows] for name, value in answers.items()}
-        loss = _loss(model(backbone.pixels(images[rows])), given)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if (step + 1) % max(1, settings.steps // 20) == 0:
-            reached = _examine(model, held, backbone)
-            log.append({"step": step + 1, "loss": round(loss.item(), 4), **reached})
-            bar.set_postfix(loss=f"{loss.item():.3f}", kind=f"{reached['kind']:.3f}")
-    reached = _examine(model, held, backbone)
+        return _loss(model(backbone.pixels(images[rows])), given)
+
+    reached, log = loop.learn(
+        model,
+        settings,
+        loss,
+        lambda: _examine(model, held, backbone),
+        name=backbone.name,
+        shown={"kind": ".3f"},
+    )
     kind = type(model.backbone)
     weights.save(
         backbone.name,
