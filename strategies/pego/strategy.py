@@ -102,6 +102,10 @@ class Pego(Strategy):
         scale = self._scale(self._stacks)
         return scale * (self.preserve * kept + self.diversify * spread)
 
+    def state(self) -> dict[str, Any]:
+        """Nothing: stacks are made of the layers when they are asked for."""
+        return {}
+
     def _scale(self, stacks: list[Stack]) -> float:
         if self.lambda_scale == "raw":
             return 1.0
