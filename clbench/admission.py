@@ -124,14 +124,8 @@ def _key(record: Record) -> str:
         strategy=tuple(PluginChoice(m.name, m.params) for m in record.strategy.members),
         scenario=PluginChoice(record.scenario.name, record.scenario.params),
         seed=record.seed,
-        recipe={name: record.recipe.get(name) for name in set_in_recipe(record)},
+        recipe={name: record.recipe.get(name) for name in record.set_in_recipe},
     ).key()
-
-
-def set_in_recipe(record: Record) -> list[str]:
-    """Entries of the recipe that are not the scenario's own."""
-    start = "recipe."
-    return [k.removeprefix(start) for k in record.origins if k.startswith(start)]
 
 
 def _finite(value: Any, place: str = "") -> None:
@@ -202,7 +196,7 @@ def _budget(
     on_board = any(
         other.status == "ok"
         and other.scenario.card.data == part.card.data
-        and _shared(other.budget) == _shared(record.budget)
+        and other.terms == record.terms
         for other in published
     )
     if keys and not on_board:
@@ -254,11 +248,6 @@ def _budgets(
 
 def _plain(budget: Budget) -> dict[str, Any]:
     return dict(vars(budget))
-
-
-def _shared(budget: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal on a board: how many models there are need not be."""
-    return {key: value for key, value in budget.items() if key != "models"}
 
 
 def _text(budget: Mapping[str, Any]) -> str:

@@ -155,6 +155,17 @@ class Record(Part):
     created: str
     sha256: str = Field("", description="of everything else in this record")
 
+    @property
+    def terms(self) -> dict[str, Any]:
+        """Of the budget what is equal on a board: how many models there are is not."""
+        return {k: v for k, v in self.budget.items() if k != "models"}
+
+    @property
+    def set_in_recipe(self) -> list[str]:
+        """Entries of the recipe that are not the scenario's own."""
+        start = "recipe."
+        return [k.removeprefix(start) for k in self.origins if k.startswith(start)]
+
     def matrix(self) -> Matrix:
         """Its rows, to compute scores from."""
         rows = tuple(

@@ -155,15 +155,13 @@ class Cell:
         members = [
             {"name": m.name, "params": m.params} for m in record.strategy.members
         ]
-        start = "recipe."
-        given = [k.removeprefix(start) for k in record.origins if k.startswith(start)]
         scenario = {"name": record.scenario.name, "params": record.scenario.params}
         return cls.from_dict(
             {
                 "strategy": members,
                 "scenario": scenario,
                 "seed": record.seed,
-                "recipe": {name: record.recipe[name] for name in given},
+                "recipe": {n: record.recipe[n] for n in record.set_in_recipe},
                 "origins": record.origins,
                 "tuned": "tuned=false" not in shlex.split(record.command),
             }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from clbench import registry
-from clbench.admission import Refused, look, set_in_recipe
+from clbench.admission import Refused, look
 from clbench.contract import InputError
 from clbench.record import Record, numbers, read, write_bytes
 from clbench.verify import compare
@@ -131,5 +131,5 @@ def _identity(record: Record) -> str:
         free = ()
     params = {k: v for k, v in record.scenario.params.items() if k not in free}
     members = [[member.name, member.params] for member in record.strategy.members]
-    recipe = {n: record.recipe.get(n) for n in set_in_recipe(record)}
+    recipe = {n: record.recipe.get(n) for n in record.set_in_recipe}
     return json.dumps([members, params, record.seed, recipe], sort_keys=True)

@@ -101,7 +101,7 @@ def _sheet(
         fingerprint=card.fingerprint,
         version=board.first.scenario.version,
         settings=board.settings,
-        budget={k: v for k, v in board.first.budget.items() if k != "models"},
+        budget=board.first.terms,
         budget_text=_budget(board.first.budget),
         main=board.main.name,
         replicates=list(board.scenario.replicates),

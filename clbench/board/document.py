@@ -9,10 +9,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
+
+from clbench.contract import InputError
 
 FORMAT = 1
 """Version of the fields below; raised whenever one changes its meaning."""
@@ -22,6 +25,10 @@ DIGITS = 10
 
 ZERO = 1e-12
 """Sizes below it are rounding."""
+
+
+Written = Mapping[str, Any]
+"""What `leaderboards/<scenario>.json` holds: a `Document` as plain values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +274,26 @@ class Document:
     summary: str
     boards: list[Sheet]
     unread: list[Unread]
+
+
+def read(folder: Path) -> Iterator[Written]:
+    """The board documents in `folder`, in the order of their names.
+
+    Raises:
+        InputError: A JSON file there is none, or of another format.
+    """
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: not a board ({error})") from error
+        found = document.get("format") if isinstance(document, dict) else None
+        if found != FORMAT:
+            raise InputError(
+                f"{path}: a board of format {found}, and only {FORMAT} is known here; "
+                f"write it again with `clbench board`"
+            )
+        yield document
 
 
 def plain(value: Any) -> Any:

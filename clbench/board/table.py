@@ -255,12 +255,11 @@ def _group(
 ) -> dict[str, Any]:
     """What must be equal for records to share a board, parameters in `free` aside."""
     hidden = {*_hidden(scenario, record), *free}
-    budget = {k: v for k, v in record.budget.items() if k != "models"}
     return {
         "params": {k: v for k, v in record.scenario.params.items() if k not in hidden},
         "fingerprint": record.scenario.card.fingerprint,
         "backbone": record.scenario.card.backbone,
-        "budget": budget,
+        "budget": record.terms,
     }
 
 

@@ -9,58 +9,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from clbench.contract import InputError
+from clbench.board.document import Written
 from clbench.page import across, charts, view
 from clbench.page.charts import embedded
 from clbench.record import write_bytes
 
-__all__ = ["read", "render", "write_page"]
-
-Document = Mapping[str, Any]
-"""What `leaderboards/<scenario>.json` holds."""
-
+__all__ = ["render", "write_page"]
 
 SNIPPET = "window.vegaEmbed = vegaEmbed;"
 """All of the charts' library that the page calls by name."""
 
-FORMAT = 1
-"""Of the documents that are understood here."""
 
-
-def read(folder: Path) -> Iterator[Document]:
-    """The board documents in `folder`, in the order of their names.
-
-    Raises:
-        InputError: A JSON file there is none, or of another format.
-    """
-    for path in sorted(folder.glob("*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a board ({error})") from error
-        found = document.get("format") if isinstance(document, dict) else None
-        if found != FORMAT:
-            raise InputError(
-                f"{path}: a board of format {found}, and the page knows {FORMAT} only; "
-                f"write it again with `clbench board`"
-            )
-        yield document
-
-
-def write_page(documents: Iterable[Document], path: Path) -> None:
+def write_page(documents: Iterable[Written], path: Path) -> None:
     """Write the page of the boards in `documents`, a family for each, to `path`."""
     write_bytes(path, render(documents).encode())
 
 
-def render(documents: Iterable[Document]) -> str:
+def render(documents: Iterable[Written]) -> str:
     """The page as text; equal documents give an equal page.
 
     It is equal for equal versions of the charts' library, which is part of it.
