@@ -5,10 +5,36 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.contract import Metric
 from clbench.matrix import Matrix
 from clbench.metrics import continual
 
 Array = NDArray[np.floating]
+
+
+CALIBRATION_ERROR = Metric(
+    name="calibration_error",
+    title="ECE",
+    definition=(
+        "Expected calibration error (15 bins of equal width), mean over all tasks "
+        "after the last experience."
+    ),
+    higher_is_better=False,
+)
+
+
+def intransigence(score: str) -> Metric:
+    """What `beside_joint` gives, of tasks whose number is called `score`."""
+    return Metric(
+        name="intransigence",
+        title="Intransigence",
+        definition=(
+            f"Chaudhry et al. 2018: mean over tasks of the {score} of a model that "
+            f"learned all tasks at once (the same strategy's where there is one, else "
+            f"the best) less that when just learned; can be negative."
+        ),
+        higher_is_better=False,
+    )
 
 
 def after(matrix: Matrix, metric: str) -> tuple[Array, list[int]]:

@@ -9,29 +9,32 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from clbench.board.document import Written
 from clbench.page import across, charts, view
 from clbench.page.charts import embedded
 from clbench.record import write_bytes
 
 __all__ = ["render", "write_page"]
 
+Document = Mapping[str, Any]
+"""What `leaderboards/<scenario>.json` holds."""
+
 SNIPPET = "window.vegaEmbed = vegaEmbed;"
 """All of the charts' library that the page calls by name."""
 
 
-def write_page(documents: Iterable[Written], path: Path) -> None:
+def write_page(documents: Iterable[Document], path: Path) -> None:
     """Write the page of the boards in `documents`, a family for each, to `path`."""
     write_bytes(path, render(documents).encode())
 
 
-def render(documents: Iterable[Written]) -> str:
+def render(documents: Iterable[Document]) -> str:
     """The page as text; equal documents give an equal page.
 
     It is equal for equal versions of the charts' library, which is part of it.

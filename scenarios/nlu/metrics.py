@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clbench.contract import Metric
+from clbench.metrics.stream import CALIBRATION_ERROR, intransigence
 
 from .tasks import NUMBERS, Form
 
@@ -54,26 +55,7 @@ METRICS: tuple[Metric, ...] = (
         title="Learned",
         definition="Mean score on each task when just learned: plasticity.",
     ),
-    Metric(
-        name="calibration_error",
-        title="ECE",
-        definition=(
-            "Expected calibration error (15 bins of equal width), mean over all tasks "
-            "after the last experience."
-        ),
-        higher_is_better=False,
-    ),
+    CALIBRATION_ERROR,
 )
 
-COMPARED: tuple[Metric, ...] = (
-    Metric(
-        name="intransigence",
-        title="Intransigence",
-        definition=(
-            "Chaudhry et al. 2018: mean over tasks of the score of a model that "
-            "learned all tasks at once (the same strategy's where there is one, else "
-            "the best) less that when just learned; can be negative."
-        ),
-        higher_is_better=False,
-    ),
-)
+COMPARED: tuple[Metric, ...] = (intransigence("score"),)
