@@ -24,8 +24,9 @@ from clbench import registry
 from clbench.checkpoint.state import Position, gather
 from clbench.checkpoint.store import Identity, Store
 from clbench.contract import Experience, Scenario, Strategy
-from clbench.engine import Loop, Session, Watch
+from clbench.engine import Loop
 from clbench.problem import view
+from clbench.session import Session, Watch
 
 FAMILIES = ("clip", "dg", "mtl", "dpo", "nlu")
 STRATEGIES = ("finetune", "lora")

@@ -31,9 +31,9 @@ import torch
 
 from clbench import registry
 from clbench.contract import Batch, Experience, Scenario, Strategy
-from clbench.engine import Session
 from clbench.lowrank import disabled
 from clbench.problem import view
+from clbench.session import Session
 
 RANK = 16
 

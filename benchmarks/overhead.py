@@ -23,10 +23,12 @@ from torch import nn
 
 from clbench import registry
 from clbench.contract import Experience, Scenario, Strategy
-from clbench.engine import Loop, Session, Watch, loader
+from clbench.engine import Loop
+from clbench.minibatches import loader
 from clbench.optim import Groups
 from clbench.problem import view
 from clbench.seeding import derive
+from clbench.session import Session, Watch
 
 
 class Stopwatch(Watch):

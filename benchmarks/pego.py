@@ -24,10 +24,10 @@ import torch
 
 from clbench import registry
 from clbench.contract import Scenario
-from clbench.engine import Session
 from clbench.metrics.cost import PeakMemory
 from clbench.optim import Groups
 from clbench.problem import view
+from clbench.session import Session
 
 RANK, MEMBERS = 4, 4
 VARIANTS = {

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import traceback
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
-from clbench import compose, outcomes, record, registry, tracking
+from clbench import compose, record, registry, tracking, writing
 from clbench.checkpoint.identity import identity
 from clbench.checkpoint.keeper import Keeper
 from clbench.checkpoint.pace import Interrupt, Pace
 from clbench.checkpoint.state import NotResumable, Position, Resumed, gather
 from clbench.checkpoint.store import Store
 from clbench.contract import Experience, InputError, Problem, Scenario
-from clbench.engine import Loop, NotFinite, Session, Watch, loader
-from clbench.environment import environment
+from clbench.engine import Loop
 from clbench.findings import Findings
-from clbench.matrix import Row
-from clbench.plugin import Kind
+from clbench.minibatches import loader
 from clbench.problem import view
 from clbench.record import (
-    DataCard,
-    Entry,
-    Origin,
-    Plugin,
     Record,
-    ScenarioPart,
     Status,
-    StrategyPart,
 )
 from clbench.seeding import global_seed
+from clbench.session import NotFinite, Session, Watch
 
 if TYPE_CHECKING:
     from clbench.report import Reporter
-    from clbench.resolved import Cell, Options, PluginChoice
+    from clbench.resolved import Cell, Options
 
 
 def run_cell(
@@ -195,7 +186,7 @@ class _Attempt(Watch):
             model.to(self._device)
             stream = scenario.stream()
             found.count(model)
-        self._learned, self._stream = _learned(stream), stream
+        self._learned, self._stream = writing.learned(stream), stream
         self._session = Session(model, problem, self._device, found.note)
         self._reporter.start(self._facts())
         resumed = self._go_on()
@@ -337,85 +328,17 @@ class _Attempt(Watch):
         Raises:
             InputError: They cannot be written; a checkpoint stays.
         """
-        cell, scenario, found = self._cell, self._scenario, self._found
         session = self._session
-        cost = None if session is None else found.cost(session.step_flops)
-        made = Record(
-            key=cell.key(),
-            status=status,
-            reason=reason,
-            step_failed=step,
-            strategy=StrategyPart(
-                name=cell.name,
-                members=[_plugin("strategy", member) for member in cell.strategy],
-            ),
-            scenario=ScenarioPart(
-                **_plugin("scenario", cell.scenario).model_dump(),
-                version=scenario.version,
-                main=scenario.main.name,
-                fold=scenario.folds,
-                folds=_folds(scenario, cell.scenario.params),
-                card=DataCard(**dataclasses.asdict(scenario.card())),
-            ),
-            seed=cell.seed,
-            recipe=to_jsonable_python(dataclasses.asdict(scenario.recipe)),
-            origins=dict(cell.origins),
-            budget=dataclasses.asdict(scenario.budget),
-            learned=self._learned,
-            rows=[_entry(row) for row in found.rows],
-            log=found.log,
-            cost=cost,
-            environment=environment(torch.get_num_threads()),
-            command=cell.command(),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        made = writing.assemble(
+            self._cell,
+            self._scenario,
+            self._found,
+            writing.Outcome(status, reason, step),
+            self._learned,
+            None if session is None else session.step_flops,
         )
-        path = record.path_of(self._options.out, cell)
-        try:
-            if found.rows:
-                content = outcomes.pack(found.outcomes)
-                record.write_bytes(record.outcomes_path(path), content)
-            if found.pictures:
-                content = outcomes.pack_pictures(found.pictures)
-                record.write_bytes(record.pictures_path(path), content)
-            record.write(made, path)
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be written: {error.strerror or error}; the same "
-                f"command goes on from the last checkpoint, if there is one"
-            ) from error
+        writing.write(made, self._found, record.path_of(self._options.out, self._cell))
         return made
-
-
-def _plugin(kind: Kind, choice: PluginChoice) -> Plugin:
-    origin = registry.get(kind, choice.name).origin
-    return Plugin(
-        name=choice.name,
-        params=to_jsonable_python(dict(choice.params)),
-        origin=Origin(**dataclasses.asdict(origin)),
-    )
-
-
-def _folds(scenario: Scenario, params: Mapping[str, Any]) -> list[str]:
-    return list(scenario.fold_values(params)) if scenario.folds else []
-
-
-def _entry(row: Row) -> Entry:
-    scores = {
-        task: {k: v if math.isfinite(v) else None for k, v in values.items()}
-        for task, values in row.scores.items()
-    }
-    return Entry(
-        experience=row.experience, step=row.step, boundary=row.boundary, scores=scores
-    )
-
-
-def _learned(stream: Sequence[Experience]) -> dict[str, int]:
-    """Task -> number of the experience, from 1, that teaches it first."""
-    learned: dict[str, int] = {}
-    for experience in stream:
-        for task in experience.tasks:
-            learned.setdefault(task, experience.index + 1)
-    return learned
 
 
 def _first_line(error: Exception) -> str:

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from clbench.checkpoint.state import Resumed
-from clbench.contract import Batch, Data, Experience, Group, Problem, Run, Strategy
-from clbench.optim import Groups
+from clbench.contract import Batch, Experience, Strategy
+from clbench.minibatches import batch_size, loader
 from clbench.seeding import derive
+from clbench.session import NotFinite, Session, Watch
 
 with warnings.catch_warnings():
     # One of Avalanche's own strategies wants a solver that nothing here uses.
@@ -32,127 +31,12 @@ with warnings.catch_warnings():
     from avalanche.training.templates import SupervisedTemplate
 
 
-class NotFinite(ArithmeticError):
-    """The loss became NaN or infinite.
-
-    Attributes:
-        step: Optimizer steps of the cell that were done before.
-    """
-
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"the loss became {loss} at step {step}")
-        self.step = step
-
-
 class Part(CLExperience):  # type: ignore[misc]
     """An experience as Avalanche's streams carry it."""
 
     def __init__(self, experience: Experience) -> None:
         super().__init__(experience.index, None)
         self.content = experience
-
-
-class Session(Run):
-    """The cell that is running, as its strategy sees it.
-
-    Args:
-        model: Prepared, on its device.
-        problem: The scenario without its judge.
-        device: Where tensors live.
-        log: Takes a named number of the current step.
-
-    Attributes:
-        groups: The optimizer and its schedules; None where nothing is trained.
-        step_flops: Floating-point operations of one step, forward and backward, in
-            matrix products, convolutions and attention; 0 until one was done.
-        held_out: Examples of this experience that its steps leave out.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        problem: Problem,
-        device: torch.device,
-        log: Callable[[str, int, float], None],
-    ) -> None:
-        self.model = model
-        self.problem = problem
-        self.device = device
-        self.rng = torch.Generator().manual_seed(derive(problem.seed, "strategy"))
-        self.total_step = 0
-        self.step_flops = 0
-        self.groups: Groups | None = None
-        self.held_out: set[int] = set()
-        self._log = log
-
-    def begin(self, experience: Experience) -> None:
-        """Turn to `experience`; its optimizer is made later."""
-        self.experience = experience
-        self.step = 0
-        self.steps = experience.steps
-        self.groups = None
-        self.held_out.clear()
-
-    def optimize(self, groups: Sequence[Group]) -> None:
-        """Make the optimizer of this experience; none where nothing is trained."""
-        if any(group.params for group in groups):
-            self.go_on(Groups(groups, self.problem.recipe, self.steps))
-
-    def go_on(self, groups: Groups) -> None:
-        """Take an optimizer that there is already."""
-        self.groups = groups
-        self.optimizer = groups.optimizer
-
-    def advance(self) -> None:
-        """One more step is done."""
-        self.step += 1
-        self.total_step += 1
-
-    def add_group(self, group: Group) -> None:
-        if self.groups is None:
-            raise ValueError("there is no optimizer yet: give the group in `groups`")
-        self.groups.add(group, self.step)
-
-    def group(self, name: str) -> Group:
-        if self.groups is None:
-            raise ValueError("there is no optimizer, and so no group")
-        return self.groups.named(name)
-
-    def hold_out(self, rows: Collection[int]) -> None:
-        self.held_out.update(rows)
-        if len(self.held_out) >= len(self.experience.train):
-            raise ValueError(
-                f"all {len(self.experience.train)} examples of experience "
-                f"'{self.experience.name}' would be held out"
-            )
-
-    def log(self, name: str, value: float) -> None:
-        self._log(name, self.total_step, value)
-
-
-class Watch:
-    """What the loop tells whoever runs it; every method may be overridden."""
-
-    def begun(self, run: Session) -> None:
-        """The optimizer of an experience has been made."""
-
-    def stepped(self, run: Session, losses: Sequence[float], examples: int) -> None:
-        """Steps were done: their losses, oldest first, and their examples."""
-
-    def evaluate(self, run: Session, boundary: bool) -> None:
-        """It is time for a row of the matrix."""
-
-    def safe(self, run: Session, boundary: bool) -> bool:
-        """Whether to be told of this moment, at which the cell could be stopped.
-
-        Args:
-            run: Between two steps.
-            boundary: Whether its experience is learned and judged.
-        """
-        return False
-
-    def stopped(self, run: Session, boundary: bool) -> None:
-        """The cell stands still, its losses told: what `safe` asked for."""
 
 
 class Loop(SupervisedTemplate):  # type: ignore[misc]
@@ -341,88 +225,10 @@ class Hooks(SupervisedPlugin):  # type: ignore[misc]
         self._examples = 0
 
 
-def loader(
-    experience: Experience,
-    seed: int,
-    held_out: Collection[int] = (),
-    *,
-    resumed: Resumed | None = None,
-) -> DataLoader[Any]:
-    """Minibatches of `experience`, each a mapping of tensors on the CPU.
-
-    Args:
-        experience: Whose data; it chooses the indices of its `steps` batches.
-        seed: The cell's seed.
-        held_out: Examples that the next one takes the place of; read when the first
-            minibatch is asked for.
-        resumed: Where to go on within it: minibatches of steps that were done are left
-            out, and not fetched.
-    """
-    order = derive(seed, "batches", experience.index)
-    batches = _Batches(
-        experience.train,
-        order,
-        experience.steps,
-        held_out,
-        resumed if resumed is not None and resumed.within else None,
-    )
-    return DataLoader(
-        experience.train,  # type: ignore[arg-type]
-        batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=_as_is,
-    )
-
-
-class _Batches:
-    """The indices of each minibatch; a function of the seed and what is held out."""
-
-    def __init__(
-        self,
-        data: Data,
-        seed: int,
-        steps: int,
-        held_out: Collection[int],
-        resumed: Resumed | None,
-    ) -> None:
-        self._data, self._seed, self._steps = data, seed, steps
-        self._held_out, self._resumed = held_out, resumed
-
-    def __iter__(self) -> Iterator[Sequence[int]]:
-        batches = iter(self._data.batches(self._seed, self._steps))
-        if self._resumed is not None:
-            batches = islice(batches, self._resumed.position.step, None)
-            # Here, as the loader draws from torch's generator when it begins.
-            self._resumed.draw()
-        for batch in batches:
-            held = self._held_out
-            yield [self._instead(row) for row in batch] if held else batch
-
-    def _instead(self, row: int) -> int:
-        while row in self._held_out:
-            row = (row + 1) % len(self._data)
-        return row
-
-    def __len__(self) -> int:
-        done = 0 if self._resumed is None else self._resumed.position.step or 0
-        return self._steps - done
-
-
-def batch_size(batch: Any) -> int:
-    """Number of examples in `batch`: the length of its first tensor."""
-    for value in batch.values():
-        if isinstance(value, Tensor):
-            return len(value)
-    return 0
-
-
 def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
     return value
-
-
-def _as_is(batch: Any) -> Any:
-    return batch
 
 
 def _idle() -> torch.optim.Optimizer:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from clbench import kept, record
 from clbench.cell import build_scenario
 from clbench.contract import InputError
-from clbench.engine import loader
+from clbench.minibatches import loader
 from clbench.record import Record
 from clbench.resolved import Cell
 

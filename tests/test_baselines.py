@@ -13,8 +13,8 @@ from clbench import registry
 from clbench.check.checks import first_batch, learn
 from clbench.compose import Composite, owner
 from clbench.contract import Data, Experience, InputError
-from clbench.engine import Session
 from clbench.problem import view
+from clbench.session import Session
 
 Clip = registry.load("scenario", "clip")
 

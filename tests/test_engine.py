@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from clbench.contract import Experience, Group, Recipe, Run, Strategy
-from clbench.engine import Loop, NotFinite, Session, Watch, loader
+from clbench.engine import Loop
+from clbench.minibatches import loader
 from clbench.optim import Groups, schedule_of
 from clbench.problem import view
 from clbench.seeding import derive
+from clbench.session import NotFinite, Session, Watch
 
 
 class Rows(Watch):

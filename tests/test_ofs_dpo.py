@@ -17,11 +17,11 @@ from torch.testing import assert_close
 from clbench import check, registry
 from clbench.check.checks import learn
 from clbench.contract import Experience, InputError, Recipe
-from clbench.engine import Session
 from clbench.lowrank import LowRank, Several, Turn, combine, compress
 from clbench.models.roles import layers
 from clbench.optim import Groups
 from clbench.problem import view
+from clbench.session import Session
 
 terms = importlib.import_module("clbench.strategies.ofs_dpo.terms")
 weights = importlib.import_module("clbench.strategies.cofs_dpo.weights")

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from clbench import registry
-from clbench.engine import Session
 from clbench.lowrank import LowRank
 from clbench.problem import view
+from clbench.session import Session
 
 Pego = registry.load("strategy", "pego")
 penalty = importlib.import_module("clbench.strategies.pego.penalty")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from clbench.avalanche.examples import INNER, Examples, Logits, OverBatches
 from clbench.contract import Batch, Budget, Experience, Layer, Recipe, Strategy
-from clbench.engine import Session
+from clbench.session import Session
 
 with warnings.catch_warnings():
     # One of Avalanche's own strategies wants a solver that nothing here uses.

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from clbench.checkpoint.state import Resumed
 from clbench.contract import Batch, Experience, Scenario, Strategy
-from clbench.engine import Loop, Session, Watch, loader
+from clbench.engine import Loop
+from clbench.minibatches import loader
 from clbench.problem import view
+from clbench.session import Session, Watch
 
 Check = Callable[..., None]
 """Raises `Broken` where the contract is; takes the classes that it checks."""

@@ -12,7 +12,7 @@ from clbench.check.checks import Trace, expect, learn
 from clbench.checkpoint.file import decode, encode
 from clbench.checkpoint.state import NotResumable, Position, Resumed, gather
 from clbench.contract import Scenario, Strategy
-from clbench.engine import Session
+from clbench.session import Session
 
 
 class Stops(Trace):

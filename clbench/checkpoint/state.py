@@ -16,7 +16,7 @@ from clbench.past.whole import give_back, weights_of
 
 if TYPE_CHECKING:
     from clbench.contract import Experience, Scenario, Strategy
-    from clbench.engine import Session
+    from clbench.session import Session
 
 
 class NotResumable(ValueError):

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from clbench import __version__
+from clbench.cli.cells import RUN_HELP, resume, run
 from clbench.cli.published import submit, verify
 from clbench.cli.standings import board, compare
 from clbench.contract import InputError
@@ -56,94 +57,8 @@ def _common(
     """Options that belong to no command."""
 
 
-RUN_HELP = """Run cells: every combination of the values given.
-
-\b
-[bold]Examples[/]
-  clbench run strategy=pego scenario=dg
-  clbench run strategy=pego,lora scenario=dg seed=0,1,2
-  clbench run strategy=pego strategy.rank=8 scenario=dg scenario.target=sketch
-  clbench run strategy=a+b strategy.a.rank=8 scenario=dg recipe.lr=1e-3
-  clbench run +experiment=saved.yaml 'seed=range(3)' device=cuda
-
-\b
-[bold]Keys[/]
-  strategy=NAME           A,B is a sweep; A+B learn together
-  strategy.KEY=VALUE      of A+B: strategy.A.KEY (clbench show strategy=NAME)
-  scenario=NAME           (clbench list)
-  scenario.KEY=VALUE      (clbench show scenario=NAME)
-  seed=NUMBER             0 unless given
-  recipe.KEY=VALUE        the optimizer (clbench show recipe)
-  device= out= plugins= tuned= threads= track= checkpoint.every=
-                          (clbench show options)
-  +experiment=FILE        what --config printed; keys beside it go above it
-
-\b
-[bold]Values[/], in Hydra's override grammar (quote them for your shell)
-  0,1,2                   a sweep, one cell for each; also range(3), choice(0,1)
-  \\[a,b]                   one list
-  'a,b'                   one text
-  null true false 1e-3    no value, truth values, numbers
-
-A cell whose record exists is not run again; one that was stopped goes on from its
-checkpoint. Exit code: 0 done (a cell that is
-unsupported says why), 1 a cell failed, 2 bad input, 130 interrupted.
-"""
-
-
-@app.command(help=RUN_HELP)
-def run(
-    overrides: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this at run time
-        typer.Argument(metavar="KEY=VALUE...", show_default=False),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Run again what has a record.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show no progress and no tables.")
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object a cell, nothing else."),
-    ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Short for scenario.cache=false.")
-    ] = False,
-    config: Annotated[
-        bool,
-        typer.Option("--config", help="Print the resolved configuration; run nothing."),
-    ] = False,
-) -> None:
-    """Run cells. See `RUN_HELP`."""
-    from clbench.cli import running
-
-    words = [*(overrides or []), *(["scenario.cache=false"] if no_cache else [])]
-    if config:
-        raise typer.Exit(running.configure(words))
-    raise typer.Exit(running.run(words, force=force, quiet=quiet, json=json))
-
-
-@app.command()
-def resume(
-    place: Annotated[Path, typer.Argument(metavar="RUN|FOLDER")],
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show no progress and no tables.")
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object a cell, nothing else."),
-    ] = False,
-) -> None:
-    """Go on with cells that were stopped, each from its newest checkpoint.
-
-    RUN is a checkpoint or the record beside it, FOLDER has any number of them. The
-    command that ran a cell goes on with it as well.
-    Examples: clbench resume runs · clbench resume runs/dg/pego--1a2b3c4d5e6f.json
-    """
-    from clbench.cli import running
-
-    raise typer.Exit(running.resume(place, quiet=quiet, json=json))
+app.command(help=RUN_HELP)(run)
+app.command()(resume)
 
 
 @app.command("list")
