@@ -120,7 +120,15 @@ def _value(value: object) -> str:
 
 
 def _scores(board: Sheet) -> str:
-    head = ["", "strategy", *map(_titled, board.columns), "group", "ranks", "seeds", "trials"]
+    head = [
+        "",
+        "strategy",
+        *map(_titled, board.columns),
+        "group",
+        "ranks",
+        "seeds",
+        "trials",
+    ]
     rows = [
         [
             "" if row.rank is None else str(row.rank),

@@ -13,6 +13,7 @@ from clbench import __version__
 from clbench.cli.cells import RUN_HELP, resume, run
 from clbench.cli.published import submit, verify
 from clbench.cli.standings import board, compare
+from clbench.cli.tuning import TUNE_HELP, tune
 from clbench.contract import InputError
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ def _common(
 
 app.command(help=RUN_HELP)(run)
 app.command()(resume)
+app.command(help=TUNE_HELP)(tune)
 
 
 @app.command("list")

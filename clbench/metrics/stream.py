@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.contract import Metric
+from clbench.contract import Metric, Tuning
 from clbench.matrix import Matrix
 from clbench.metrics import continual
 
@@ -70,3 +73,38 @@ def beside_joint(matrix: Matrix, bound: Matrix, metric: str) -> dict[str, float]
     columns = [bound.tasks.index(task) for task in matrix.tasks]
     joint = bound.array(metric)[-1][columns]
     return {"intransigence": continual.intransigence(R, joint, learned)}
+
+
+def tuning(
+    score: str,
+    data: str,
+    *,
+    within: tuple[str, ...],
+    usual: Mapping[str, Any] | None = None,
+) -> Tuning:
+    """Settings are chosen by the mean over tasks at the end, on held-out training data.
+
+    For scenarios that hold them out with `judged_on=validation`, and that can have all
+    tasks arrive at once: what is chosen so has seen no order of tasks.
+
+    Args:
+        score: Name of the number that stands for a task in its rows.
+        data: What is held out, such as `training images`.
+        within: See `Tuning`.
+        usual: Further parameters of a search.
+    """
+
+    def mean(matrix: Matrix, first: Matrix, params: Mapping[str, Any]) -> float:
+        return float(matrix.array(score)[-1].mean())
+
+    return Tuning(
+        metric=Metric(
+            name="validation",
+            title="Validation",
+            definition=f"mean {score} over all tasks at the end, on held-out {data}",
+        ),
+        value=mean,
+        fixed={"judged_on": "validation"},
+        usual={"arrival": "joint", **(usual or {})},
+        within=within,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clbench.contract import Metric
-from clbench.metrics.stream import CALIBRATION_ERROR, intransigence
+from clbench.metrics.stream import CALIBRATION_ERROR, intransigence, tuning
 
 MAIN = Metric(
     name="last",
@@ -61,3 +61,5 @@ METRICS: tuple[Metric, ...] = (
 )
 
 COMPARED: tuple[Metric, ...] = (intransigence("accuracy"),)
+
+TUNING = tuning("accuracy", "training images", within=("dataset",))

@@ -38,7 +38,7 @@ from clbench.models.roles import layers
 from . import protocol, tiny
 from .judge import Judge
 from .losses import image_loss, text_loss
-from .metrics import COMPARED, MAIN, METRICS
+from .metrics import COMPARED, MAIN, METRICS, TUNING
 from .model import ClipClassifier
 from .parts import Images, held_out
 from .protocol import Labels, Objective, Protocol, TaskSpec
@@ -84,6 +84,7 @@ class ContinualClip(Scenario):
     replicates = ("order_seed",)
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root", "cache")
+    tuning = TUNING
 
     def __init__(
         self,

@@ -137,6 +137,7 @@ class DomainGeneralization(Classification, Scenario):
     )
     folds = "target"
     incidental = ("root", "cache")
+    tuning = selection.TUNING
     per_example = True
 
     def __init__(

@@ -6,11 +6,13 @@ of every number's definition.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from clbench.contract import Metric, Tuning
 from clbench.matrix import Matrix
 
 
@@ -54,3 +56,29 @@ def last(matrix: Matrix, target: str) -> int:
 VALIDATION = Rule("training-domain validation", by_sources)
 ORACLE = Rule("oracle", by_target)
 LAST = Rule("last step", last)
+
+
+def _held_out(task: str, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a source what is held out of training; of the target nothing."""
+    return () if task == params["target"] else ("holdout",)
+
+
+def _best_of_sources(matrix: Matrix, first: Matrix, params: Mapping[str, Any]) -> float:
+    row = matrix.rows[VALIDATION.choose(matrix, params["target"])]
+    return float(np.mean([scores["holdout"] for scores in row.scores.values()]))
+
+
+TUNING = Tuning(
+    metric=Metric(
+        name="validation",
+        title="Validation",
+        definition=(
+            "mean of the sources' held-out accuracies over all targets, of each at the "
+            "evaluation that training-domain validation selects"
+        ),
+    ),
+    value=_best_of_sources,
+    columns=_held_out,
+    within=("dataset",),
+)
+"""How settings are chosen: the target has no column in what is compared."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clbench.contract import Metric
+from clbench.metrics.stream import tuning
 
 HEADLINE = Metric(
     name="accuracy",
@@ -146,3 +147,8 @@ COMPARED: tuple[Metric, ...] = (
         higher_is_better=False,
     ),
 )
+
+TUNING = tuning(
+    HEADLINE.name, "training pairs", within=("backbone",), usual={"responses": 0}
+)
+"""Answers of the policy are of no use there, and take most of the time."""

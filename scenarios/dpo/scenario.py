@@ -43,7 +43,7 @@ from .data import Preferences
 from .domains import Domain
 from .judge import Judge, Judged
 from .losses import Loss, margins, preference_losses, token_divergence
-from .metrics import COMPARED, FINAL, HEADLINE, MAIN, METRICS, WIN_RATE
+from .metrics import COMPARED, FINAL, HEADLINE, MAIN, METRICS, TUNING, WIN_RATE
 from .model import PreferenceModel
 from .references import Base, sequence_logps
 from .tokens import Tokenized, Tokens
@@ -91,6 +91,7 @@ class CrossDomainPreferences(Scenario):
     replicates = ("order_seed",)
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root", "cache")
+    tuning = TUNING
     per_example = True
 
     def __init__(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
-from clbench.contract import Metric
+from clbench.contract import Metric, Tuning
 from clbench.matrix import Matrix
+from clbench.metrics.dense import delta_m
 
 from .tasks import TASKS
 
@@ -61,3 +64,40 @@ def forgetting(matrix: Matrix) -> float:
         sign = 1 if main.higher_is_better else -1
         lost.append(sign * (best - values[-1]) / best if best else 0.0)
     return fmean(lost) if lost else float("nan")
+
+
+def gain(matrix: Matrix, other: Matrix) -> float:
+    """Delta-m of the last row of `matrix` over that of `other`; see `DELTA_M`.
+
+    NaN where a task's number there is 0, of which nothing is a part.
+    """
+    mains = {task: TASKS[task].main for task in matrix.tasks}
+    last, base = matrix.rows[-1].scores, other.rows[-1].scores
+    before = {task: base[task][main.name] for task, main in mains.items()}
+    if not all(before.values()):
+        return float("nan")
+    return delta_m(
+        {task: last[task][main.name] for task, main in mains.items()},
+        before,
+        {task: bool(main.higher_is_better) for task, main in mains.items()},
+    )
+
+
+def _over_first(matrix: Matrix, first: Matrix, params: Mapping[str, Any]) -> float:
+    return gain(matrix, first)
+
+
+TUNING = Tuning(
+    metric=Metric(
+        name="gain",
+        title="Gain",
+        definition=(
+            "mean relative gain of the tasks' first numbers over the search's first "
+            "trial, on held-out training pictures"
+        ),
+    ),
+    value=_over_first,
+    fixed={"judged_on": "validation"},
+    within=("dataset",),
+)
+"""Measures differ in unit, so that a mean needs something to compare each with."""

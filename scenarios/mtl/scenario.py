@@ -31,7 +31,6 @@ from clbench.contract import (
 )
 from clbench.data.cache import Album
 from clbench.matrix import Matrix
-from clbench.metrics.dense import delta_m
 from clbench.models.pyramid import Pyramid, pyramid
 from clbench.models.roles import layers
 from clbench.seeding import derive
@@ -42,7 +41,7 @@ from .datasets import OUTPUTS, SIZES, Dataset, Part, check_tasks, read
 from .decoders import Kind
 from .judge import each, judge
 from .layout import Layout
-from .metrics import COMPARED, DELTA_M, METRICS, forgetting
+from .metrics import COMPARED, DELTA_M, METRICS, TUNING, forgetting, gain
 from .model import DenseModel, Output, SingleModels
 from .tasks import DEFAULT, TASKS
 
@@ -90,6 +89,7 @@ class DenseMultiTask(Scenario):
     reference: ClassVar[Literal["own", "all"]] = "all"
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("single",)}
     incidental = ("root", "cache")
+    tuning = TUNING
     per_example = True
 
     def __init__(
@@ -292,15 +292,7 @@ class DenseMultiTask(Scenario):
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
         """Delta-m, of a record beside that of a model for each task."""
-        mains = {task: TASKS[task].main for task in matrix.tasks}
-        last, single = matrix.rows[-1].scores, bound.rows[-1].scores
-        return {
-            DELTA_M.name: delta_m(
-                {task: last[task][main.name] for task, main in mains.items()},
-                {task: single[task][main.name] for task, main in mains.items()},
-                {task: bool(main.higher_is_better) for task, main in mains.items()},
-            )
-        }
+        return {DELTA_M.name: gain(matrix, bound)}
 
     @classmethod
     def toy(cls) -> DenseMultiTask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clbench.contract import Metric
-from clbench.metrics.stream import CALIBRATION_ERROR, intransigence
+from clbench.metrics.stream import CALIBRATION_ERROR, intransigence, tuning
 
 from .tasks import NUMBERS, Form
 
@@ -59,3 +59,5 @@ METRICS: tuple[Metric, ...] = (
 )
 
 COMPARED: tuple[Metric, ...] = (intransigence("score"),)
+
+TUNING = tuning("score", "training texts", within=("backbone",))

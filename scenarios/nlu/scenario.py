@@ -37,7 +37,7 @@ from clbench.seeding import derive
 from . import glue, tiny
 from .data import TaskTexts
 from .judge import judge
-from .metrics import COMPARED, FORMS, MAIN, METRICS
+from .metrics import COMPARED, FORMS, MAIN, METRICS, TUNING
 from .model import TextClassifier
 from .parts import Part, Texts, Tokens, tokenize
 from .tasks import HEADLINES, NUMBERS, TASKS, Dataset, check_tasks, names_of
@@ -82,6 +82,7 @@ class TextTasks(Classification, Scenario):
     replicates = ("order_seed",)
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root",)
+    tuning = TUNING
 
     def __init__(
         self,
