@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 from clbench.contract import (
     Batch,
+    Between,
     Count,
     Experience,
     Fraction,
@@ -48,7 +49,7 @@ class Ewc(Strategy):
     def __init__(
         self,
         *,
-        strength: NonNegative = 1000.0,
+        strength: Annotated[NonNegative, Between(1e1, 1e6, log=True)] = 1000.0,
         decay: Fraction = 1.0,
         examples: Count = 128,
     ) -> None:

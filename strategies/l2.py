@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
-from clbench.contract import Batch, Experience, NonNegative, Run, Strategy
+from clbench.contract import (
+    Batch,
+    Between,
+    Experience,
+    NonNegative,
+    Run,
+    Strategy,
+)
 from clbench.past import Anchor
 
 
@@ -18,7 +25,9 @@ class L2(Strategy):
         pull: Weight of half the squared distance.
     """
 
-    def __init__(self, *, pull: NonNegative = 1.0) -> None:
+    def __init__(
+        self, *, pull: Annotated[NonNegative, Between(1e-3, 1e1, log=True)] = 1.0
+    ) -> None:
         self.pull = pull
         self._start: Anchor | None = None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
 from clbench.contract import (
     Batch,
+    Between,
     Experience,
     NonNegative,
     Reference,
@@ -35,7 +36,12 @@ class Lwf(Strategy):
         ),
     )
 
-    def __init__(self, *, weight: NonNegative = 1.0, first: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        weight: Annotated[NonNegative, Between(1e-1, 1e1, log=True)] = 1.0,
+        first: bool = True,
+    ) -> None:
         self.weight = weight
         self.first = first
         self._teacher: Teacher | None = None

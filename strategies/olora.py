@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from clbench.contract import (
     Batch,
+    Between,
     Count,
     Experience,
     NonNegative,
@@ -52,7 +53,7 @@ class Olora(Strategy):
         *,
         rank: Count = 8,
         scale: Positive = 1.0,
-        orthogonal: NonNegative = 0.5,
+        orthogonal: Annotated[NonNegative, Between(1e-2, 1e1, log=True)] = 0.5,
         overlap: Literal["squared", "absolute"] = "squared",
         roles: tuple[Role, ...] = ("q", "v"),
     ) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 from clbench.contract import (
     Batch,
+    Between,
     Count,
     Experience,
     NonNegative,
@@ -44,7 +45,7 @@ class Replay(Strategy):
         *,
         memory: Count = 200,
         batch: Count = 32,
-        weight: NonNegative = 1.0,
+        weight: Annotated[NonNegative, Between(1e-1, 1e1, log=True)] = 1.0,
         select: Select = "reservoir",
     ) -> None:
         self.memory = memory

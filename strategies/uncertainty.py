@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from clbench.contract import (
     Batch,
+    Between,
     Experience,
     Group,
     Positive,
@@ -47,7 +48,9 @@ class Uncertainty(Strategy):
         ),
     )
 
-    def __init__(self, *, lr: Positive = 0.01) -> None:
+    def __init__(
+        self, *, lr: Annotated[Positive, Between(1e-4, 1e-1, log=True)] = 0.01
+    ) -> None:
         self.lr = lr
         self._logs: dict[str, nn.Parameter] = {}
         self._trained: set[str] = set()

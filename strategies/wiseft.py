@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from clbench.contract import Experience, Fraction, Reference, Run, Strategy
+from clbench.contract import (
+    Between,
+    Experience,
+    Fraction,
+    Reference,
+    Run,
+    Strategy,
+)
 from clbench.past import Anchor
 
 
@@ -27,7 +34,7 @@ class Wiseft(Strategy):
     def __init__(
         self,
         *,
-        alpha: Fraction = 0.8,
+        alpha: Annotated[Fraction, Between(0.1, 1.0)] = 0.8,
         towards: Literal["initial", "previous"] = "initial",
     ) -> None:
         self.alpha = alpha

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
 from clbench.contract import (
     Batch,
+    Between,
     Count,
     Experience,
     NonNegative,
@@ -45,8 +46,8 @@ class Zscl(Strategy):
     def __init__(
         self,
         *,
-        weight: NonNegative = 1.0,
-        pull: NonNegative = 1.0,
+        weight: Annotated[NonNegative, Between(1e-1, 1e1, log=True)] = 1.0,
+        pull: Annotated[NonNegative, Between(1e-2, 1e1, log=True)] = 1.0,
         average_every: Count = 100,
     ) -> None:
         self.weight = weight

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
 
 from clbench.contract import (
+    Between,
     Count,
     Experience,
     Fraction,
@@ -64,9 +65,9 @@ class Codyra(Strategy):
         self,
         *,
         rank: Count = 16,
-        dense: Fraction = 0.5,
+        dense: Annotated[Fraction, Between(0.2, 0.8)] = 0.5,
         levels: Count | None = None,
-        kappa: Positive | None = None,
+        kappa: Annotated[Positive | None, Between(1e-4, 5e-2, log=True)] = None,
         shrink: Literal["soft", "released"] = "soft",
         roles: tuple[Role, ...] = ("q", "k", "v", "out", "fc1", "fc2"),
     ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from clbench.contract import (
+    Among,
     Batch,
     Count,
     Experience,
@@ -74,8 +75,8 @@ class CofsDpo(OfsDpo):
         rank: Count = 16,
         scale: Positive = 1.0,
         roles: tuple[Role, ...] = ("q", "v"),
-        alpha: NonNegative = 0.5,
-        ratio: Positive = 0.2,
+        alpha: Annotated[NonNegative, Among(0.1, 0.5, 1.0)] = 0.5,
+        ratio: Annotated[Positive, Among(0.1, 0.2, 0.5)] = 0.2,
         interval: Count | None = 50,
         shared_init: bool = True,
         lr_follows: Literal["module", "role"] = "module",

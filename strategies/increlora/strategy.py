@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from clbench.contract import (
+    Among,
     Batch,
     Count,
     Experience,
@@ -91,7 +92,7 @@ class Increlora(Strategy):
         self,
         *,
         rank: Count = 2,
-        alpha: Positive = 16.0,
+        alpha: Annotated[Positive, Among(16.0, 32.0)] = 16.0,
         add: Count | None = None,
         top: Count | None = None,
         interval: Count | None = None,
@@ -99,7 +100,7 @@ class Increlora(Strategy):
         until: Fraction = 0.4,
         beta1: Fraction = 0.85,
         beta2: Fraction = 0.85,
-        orthogonal: NonNegative = 0.1,
+        orthogonal: Annotated[NonNegative, Among(0.1, 0.3)] = 0.1,
         advance: bool = True,
         restart: bool = True,
         dropout: Fraction = 0.0,

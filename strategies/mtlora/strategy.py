@@ -11,6 +11,8 @@ from annotated_types import Ge
 from torch import nn
 
 from clbench.contract import (
+    Among,
+    Between,
     Count,
     Experience,
     Fraction,
@@ -86,11 +88,11 @@ class Mtlora(Strategy):
         rank: Annotated[int, Ge(0)] = 16,
         task_rank: Count = 4,
         task_ranks: tuple[int, ...] = (),
-        scale: Positive = 4.0,
+        scale: Annotated[Positive, Between(5e-1, 8.0, log=True)] = 4.0,
         task_scale: Positive | None = None,
         learn_scale: bool = False,
         mode: Mode = "matrix",
-        dropout: Fraction = 0.05,
+        dropout: Annotated[Fraction, Among(0.0, 0.05, 0.1)] = 0.05,
         downsampler: bool = False,
         beside: tuple[Beside, ...] = ("norm", "patch", "position", "merge"),
         schedule: bool = True,

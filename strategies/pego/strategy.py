@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from clbench.contract import (
     Batch,
+    Between,
     Count,
     Experience,
     NonNegative,
@@ -60,8 +61,8 @@ class Pego(Strategy):
         *,
         rank: Count = 4,
         members: Count = 4,
-        preserve: NonNegative = 1e-3,
-        diversify: NonNegative = 1e-3,
+        preserve: Annotated[NonNegative, Between(1e-5, 1e-2, log=True)] = 1e-3,
+        diversify: Annotated[NonNegative, Between(1e-5, 1e-2, log=True)] = 1e-3,
         lambda_scale: Literal["vitb_equivalent", "raw"] = "raw",
     ) -> None:
         self.rank = rank
