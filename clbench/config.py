@@ -136,8 +136,7 @@ def _cells(
     for fold in _folds(name, scenario, sides["scenario"]):
         strategies = {m: _defaults(sides["strategy"].schemas[m]) for m in user}
         recipe = _Entries({}, {})
-        if tuned:
-            _tune(strategies, recipe, name, fold, sides)
+        applied = _tune(strategies, recipe, name, fold, sides) if tuned else []
         for member, entries in strategies.items():
             for key, value in user[member].items():
                 entries.put(key, value, "user")
@@ -156,7 +155,23 @@ def _cells(
             recipe=recipe.values,
             origins={p + k: o for p, e in parts.items() for k, o in e.origins.items()},
             tuned=tuned,
+            trials=_trials(applied),
         )
+
+
+@dataclass
+class _Applied:
+    """Tuned settings that were laid over defaults: where, and which values."""
+
+    trials: int | None
+    laid: list[tuple[_Entries, str, Any]]
+
+
+def _trials(applied: Sequence[_Applied]) -> int | None:
+    """How many settings were tried to choose those in force; None is not known."""
+    force = [a for a in applied if any(e.values[k] == v for e, k, v in a.laid)]
+    known = [a.trials for a in force if a.trials is not None]
+    return sum(known) if force and len(known) == len(force) else None
 
 
 def _plain(name: str, entries: _Entries) -> tuple[str, _Entries]:
@@ -202,27 +217,32 @@ def _tune(
     scenario: str,
     fold: _Entries,
     sides: Mapping[Kind, Choices],
-) -> None:
-    """Lay tuned settings over the defaults.
+) -> list[_Applied]:
+    """Lay tuned settings over the defaults; what was laid.
 
     The recipe is that of the member that prepares the model, or of the first.
     """
     classes = {name: registry.load("strategy", name) for name in strategies}
     leader = compose.owner("prepare", classes) or next(iter(strategies))
+    applied = []
     for name, entries in strategies.items():
         known = read_tuned(registry.get("strategy", name), scenario)
         holds = [t for t in known if _applies(t, fold, sides["scenario"], scenario)]
         if not holds:
             continue
         tuned = holds[0]
+        applied.append(_Applied(tuned.trials, []))
         for key, value in tuned.strategy.items():
             where = f"{tuned.path.name}: strategy.{key}"
             checked = sides["strategy"].check(name, key, value, where)
             entries.put(key, checked, tuned.origin)
+            applied[-1].laid.append((entries, key, entries.values[key]))
         if name == leader:
             where = f"{tuned.path.name}: recipe"
             for key, value in _recipe(tuned.recipe, where).items():
                 recipe.put(key, value, tuned.origin)
+                applied[-1].laid.append((recipe, key, value))
+    return applied
 
 
 def _applies(tuned: Tuned, fold: _Entries, side: Choices, scenario: str) -> bool:

@@ -34,6 +34,9 @@ SCHEMA = 2
 """Version of the fields below; raised whenever one changes, with a function in
 `clbench.migration` that brings older records up to it."""
 
+TUNING = "tuning"
+"""Folder, in that of the records, of trials: they choose settings, boards pass by."""
+
 Status = Literal["ok", "failed", "interrupted", "unsupported"]
 
 
@@ -145,6 +148,9 @@ class Record(Part):
     seed: int
     recipe: dict[str, Any]
     origins: dict[str, str] = Field(description="where settings came from")
+    trials: int | None = Field(
+        None, description="settings tried to choose the tuned ones, where known"
+    )
     budget: dict[str, Any]
     learned: dict[str, int] = Field(description="task -> experience that teaches it")
     rows: list[Entry]

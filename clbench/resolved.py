@@ -49,6 +49,8 @@ class Cell:
             `default`, `tuned:<hash of the file>` or `user`. One of the values that
             `all` stands for counts as given by the user.
         tuned: Whether tuned settings may apply.
+        trials: How many settings were tried to choose its tuned ones; None where it has
+            none, or where nothing says.
     """
 
     strategy: tuple[PluginChoice, ...]
@@ -57,6 +59,7 @@ class Cell:
     recipe: Mapping[str, Any]
     origins: Mapping[str, str] = field(default_factory=dict)
     tuned: bool = True
+    trials: int | None = None
 
     @property
     def name(self) -> str:
@@ -81,7 +84,8 @@ class Cell:
         Where values came from, the device and the folder of records do not enter.
         """
         plain = self.to_dict()
-        del plain["origins"], plain["tuned"]
+        for name in ("origins", "tuned", "trials"):
+            del plain[name]
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -114,6 +118,7 @@ class Cell:
                 "recipe": dict(self.recipe),
                 "origins": dict(self.origins),
                 "tuned": self.tuned,
+                "trials": self.trials,
             }
         )
         return plain
@@ -143,6 +148,8 @@ class Cell:
             },
             origins=dict(plain["origins"]),
             tuned=plain["tuned"],
+            # Checkpoints of before do not have it.
+            trials=plain.get("trials"),
         )
 
     @classmethod
@@ -164,6 +171,7 @@ class Cell:
                 "recipe": {n: record.recipe[n] for n in record.set_in_recipe},
                 "origins": record.origins,
                 "tuned": "tuned=false" not in shlex.split(record.command),
+                "trials": record.trials,
             }
         )
 

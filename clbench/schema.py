@@ -17,7 +17,7 @@ from annotated_types import BaseMetadata, GroupedMetadata
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from clbench.contract import InputError
+from clbench.contract import Among, Between, InputError, Space
 from clbench.grammar import write
 from clbench.plugin import Kind
 from clbench.registry import load, nearest, preset
@@ -65,6 +65,16 @@ class Parameter:
     def range_text(self) -> str:
         """The values it may take, for people: `>= 1`; empty where all may be."""
         return _range_text(self.annotation)
+
+    @property
+    def space(self) -> Space | None:
+        """Its values that are worth a try; None where nobody said."""
+        return _space(self.annotation)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it takes whole numbers and no others."""
+        return _numbers(self.annotation) == {int}
 
     @property
     def has_entries(self) -> bool:
@@ -217,6 +227,24 @@ def _range_text(annotation: Any) -> str:
         return ", ".join(texts)
     texts = [_range_text(a) for a in args]
     return ", ".join(dict.fromkeys(t for t in texts if t))
+
+
+def _space(annotation: Any) -> Space | None:
+    found = getattr(annotation, "__metadata__", ())
+    spaces = [entry for entry in found if isinstance(entry, Between | Among)]
+    spaces += [space for part in get_args(annotation) if (space := _space(part))]
+    return spaces[-1] if spaces else None
+
+
+def _numbers(annotation: Any) -> set[type]:
+    """The kinds of numbers that `annotation` takes."""
+    if annotation in (int, float):
+        return {annotation}
+    if get_origin(annotation) is Annotated:
+        return _numbers(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return {kind for part in get_args(annotation) for kind in _numbers(part)}
+    return set()
 
 
 def _name(annotation: Any) -> str:

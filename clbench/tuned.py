@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from clbench.contract import InputError
 from clbench.grammar import parse
@@ -25,6 +25,8 @@ class _Content(BaseModel):
     strategy: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     chosen_by: str
+    trials: NonNegativeInt | None = None
+    records: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Tuned:
         strategy: Parameters of the strategy.
         recipe: Entries of the recipe.
         chosen_by: How they were found.
+        trials: How many settings were tried to find them; None where nothing says.
+        records: Names of the records that the winner left, as far as there are any.
     """
 
     path: Path
@@ -47,6 +51,13 @@ class Tuned:
     strategy: Mapping[str, Any]
     recipe: Mapping[str, Any]
     chosen_by: str
+    trials: int | None = None
+    records: tuple[str, ...] = ()
+
+
+def path_of(folder: Path, strategy: str, scenario: str) -> Path:
+    """The file of tuned settings in `folder`, which a plugin's file lies in too."""
+    return folder / "tuned" / f"{strategy}--{scenario}.yaml"
 
 
 def read_tuned(plugin: Plugin, scenario: str) -> list[Tuned]:
@@ -60,17 +71,23 @@ def read_tuned(plugin: Plugin, scenario: str) -> list[Tuned]:
     """
     if plugin.path is None:
         return []
-    path = plugin.path.parent / "tuned" / f"{plugin.name}--{scenario}.yaml"
-    if not path.is_file():
-        return []
-    text = path.read_bytes()
+    path = path_of(plugin.path.parent, plugin.name, scenario)
+    return read(path, path.read_bytes()) if path.is_file() else []
+
+
+def read(path: Path, text: bytes) -> list[Tuned]:
+    """The documents of `text`, which the file at `path` holds.
+
+    Raises:
+        InputError: It is damaged, or has other keys than `Tuned` names.
+    """
     try:
         documents = [_Content.model_validate(d) for d in yaml.safe_load_all(text)]
     except (yaml.YAMLError, ValidationError) as error:
         line = " ".join(str(error).split())
         raise InputError(
-            f"{path} is no file of tuned settings (when, strategy, recipe, chosen_by; "
-            f"docs/plugins.md): {line}"
+            f"{path} is no file of tuned settings (when, strategy, recipe, chosen_by, "
+            f"trials, records; docs/configuration.md): {line}"
         ) from error
     digest = hashlib.sha256(text).hexdigest()[:12]
     return [
@@ -81,6 +98,8 @@ def read_tuned(plugin: Plugin, scenario: str) -> list[Tuned]:
             strategy=_values(content.strategy),
             recipe=_values(content.recipe),
             chosen_by=content.chosen_by,
+            trials=content.trials,
+            records=tuple(content.records),
         )
         for content in documents
     ]

@@ -87,6 +87,7 @@ def assemble(
         seed=cell.seed,
         recipe=to_jsonable_python(dataclasses.asdict(scenario.recipe)),
         origins=dict(cell.origins),
+        trials=cell.trials,
         budget=dataclasses.asdict(scenario.budget),
         learned=dict(learned),
         rows=[_entry(row) for row in found.rows],

@@ -44,6 +44,7 @@ def _flat(board: Sheet, row: Row) -> dict[str, Any]:
         "repeats": row.repeats,
         "seeds": " ".join(map(str, row.seeds)),
         "few": str(row.few).lower(),
+        "trials": row.trials,
         **scores,
         **{f"deviation.{name}": plain(value) for name, value in row.factors.items()},
         **plain(row.cost),

@@ -12,7 +12,7 @@ from typing import Any
 
 from clbench import registry
 from clbench.contract import InputError
-from clbench.record import Record, numbers, read
+from clbench.record import TUNING, Record, numbers, read
 
 _NAME = re.compile(rb'"scenario"\s*:\s*\{\s*"name"\s*:\s*"([^"]*)"')
 """Where a record says which scenario it is of."""
@@ -129,12 +129,16 @@ def _shared(record: Record, alike: dict[str, Any]) -> Record:
 
 
 def _files(folders: Iterable[Path]) -> list[Path]:
-    """JSON files below `folders`, each once; what is being written is hidden."""
+    """JSON files below `folders`, each once.
+
+    What is being written is hidden, and trials of a search are on no board.
+    """
     files = {
         path.resolve(): path
         for folder in folders
         for path in sorted(folder.rglob("*.json"))
         if not path.name.startswith(".")
+        and TUNING not in path.relative_to(folder).parts[:-1]
     }
     return list(files.values())
 

@@ -120,7 +120,15 @@ def _value(value: object) -> str:
 
 
 def _scores(board: Sheet) -> str:
-    head = ["", "strategy", *map(_titled, board.columns), "group", "ranks", "seeds"]
+    head = [
+        "",
+        "strategy",
+        *map(_titled, board.columns),
+        "group",
+        "ranks",
+        "seeds",
+        "trials",
+    ]
     rows = [
         [
             "" if row.rank is None else str(row.rank),
@@ -129,6 +137,7 @@ def _scores(board: Sheet) -> str:
             "" if row.group is None else str(row.group),
             _ranks(row),
             _count(row, board),
+            "-" if row.trials is None else str(row.trials),
         ]
         for row in board.rows
     ]
@@ -297,6 +306,8 @@ def _definitions(boards: Sequence[Sheet]) -> str:
         f"- *: fewer than {FEW} seeds, which are ranked and not tested. (local): the "
         f"strategy is a file of its user's. (changed): a record's checkout had changes "
         f"that no commit holds.",
+        "- trials: how many settings were tried on held-out training data to choose "
+        "those of the row (`clbench tune`); -: no record says.",
         "- Trained parameters are those of adapters, of the rest of the backbone and "
         "of heads, at the most; seconds are those of one cell, evaluation included.",
     ]

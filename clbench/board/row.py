@@ -74,7 +74,7 @@ def row(
         },
         commits=sorted({e.commit[:8] for e in environments if e.commit}),
         dirty=any(e.dirty for e in environments),
-        trials=None,
+        trials=_trials(records),
         reproduce=line.command(),
         records=[_source(line, at, out, board.scenario) for at in sorted(line.records)],
     )
@@ -218,6 +218,12 @@ def _matrix(matrix: Matrix, scenario: type[Scenario]) -> Scores:
             for row in matrix.rows
         ],
     )
+
+
+def _trials(records: Sequence[Record]) -> int | None:
+    """How many settings were tried for them; None unless every record says."""
+    found = [record.trials for record in records if record.trials is not None]
+    return max(found) if found and len(found) == len(records) else None
 
 
 def _joined(values: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from clbench.contract.strategy import (
     Strategy,
     trainable,
 )
+from clbench.contract.tuning import Among, Between, Space, Tuning
 from clbench.contract.values import (
     Batch,
     Budget,
@@ -40,7 +41,9 @@ from clbench.contract.values import (
 
 __all__ = [
     "HOOKS",
+    "Among",
     "Batch",
+    "Between",
     "Budget",
     "Card",
     "Count",
@@ -63,6 +66,8 @@ __all__ = [
     "Scenario",
     "Schedule",
     "Shape",
+    "Space",
     "Strategy",
+    "Tuning",
     "trainable",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from clbench.contract.tuning import Tuning
 from clbench.contract.values import Batch, Budget, Card, Metric, Recipe, Result, Role
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ class Scenario(Problem):
             the most parameters.
         incidental: Parameters that cannot change a number, such as the folder where the
             data lie; boards compare cells whatever these are.
+        tuning: How settings of strategies are chosen on it, on held-out training data;
+            None where there is no way, and `clbench tune` says so.
     """
 
     version: ClassVar[int] = 1
@@ -199,6 +202,7 @@ class Scenario(Problem):
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({})
     reference: ClassVar[Literal["own", "all"]] = "own"
     incidental: ClassVar[tuple[str, ...]] = ()
+    tuning: ClassVar[Tuning | None] = None
 
     @classmethod
     def fold_values(cls, params: Mapping[str, Any]) -> Sequence[str]:

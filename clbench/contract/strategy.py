@@ -7,9 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clbench.contract.scenario import Experience, Problem
+from clbench.contract.tuning import Between, Space
 from clbench.contract.values import Batch, Group, Recipe
 
 if TYPE_CHECKING:
@@ -104,10 +106,15 @@ class Strategy:
 
     Class attributes:
         reference: The paper behind it, if there is one.
+        search: Entries of the recipe that `clbench tune` searches, and where; what it
+            searches of the parameters stands in their annotations.
         summary: One line for `clbench list`; the first line of the module's docstring.
     """
 
     reference: ClassVar[Reference | None] = None
+    search: ClassVar[Mapping[str, Space]] = MappingProxyType(
+        {"lr": Between(1e-5, 1e-1, log=True)}
+    )
 
     @classmethod
     def variants(cls) -> Mapping[str, Mapping[str, Any]]:

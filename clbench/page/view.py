@@ -141,8 +141,8 @@ AFTER = (
     Column(
         "trials",
         "Trials",
-        "How many settings were tried before; empty where nothing says.",
-        shown=False,
+        "How many settings were tried on held-out training data to choose those of "
+        "this row; a dash where no record says.",
     ),
     Column(
         "factors",
