@@ -50,6 +50,9 @@ def _strategy(name: str) -> Iterator[RenderableType]:
     cls = registry.load("strategy", name)
     yield from _head(plugin, cls)
     yield _table(cls, schema.plugin_parameters("strategy", name))
+    if cls.search:
+        entries = [f"recipe.{key} {space}" for key, space in cls.search.items()]
+        yield _pairs({"searched too": ", ".join(entries)})
     yield from _tuned(plugin)
     if (reference := cls.reference) is not None:
         rows = {
@@ -71,6 +74,8 @@ def _scenario(name: str) -> Iterator[RenderableType]:
         facts["folds"] = f"scenario.{cls.folds}=all is one cell for each value"
     if cls.replicates:
         facts["replicates"] = ", ".join(cls.replicates)
+    if cls.tuning:
+        facts["tuned by"] = cls.tuning.metric.definition
     yield _pairs(facts)
     table = Table("metric", "better", "definition", box=None, padding=(0, 2, 0, 0))
     for metric in cls.metrics:
@@ -96,13 +101,16 @@ def _table(cls: type, parameters: Mapping[str, Parameter]) -> RenderableType:
     meanings = {p.arg_name: " ".join((p.description or "").split()) for p in doc.params}
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("parameter", no_wrap=True)
-    for column in ("type", "range", "default", "meaning"):
+    searched = any(p.space is not None for p in parameters.values())
+    names = ("type", "range", "default", *["searched"] * searched, "meaning")
+    for column in names:
         table.add_column(column)
     for name, parameter in parameters.items():
         cells = [
             parameter.type_text,
             parameter.range_text,
             write(parameter.default),
+            *["" if parameter.space is None else str(parameter.space)] * searched,
             meanings.get(parameter.name, ""),
         ]
         table.add_row(name, *(escape(cell) for cell in cells))
@@ -118,7 +126,10 @@ def _tuned(plugin: Plugin) -> Iterator[RenderableType]:
             yield Text(title, style="bold")
             settings = [f"strategy.{k}={write(v)}" for k, v in found.strategy.items()]
             settings += [f"recipe.{k}={write(v)}" for k, v in found.recipe.items()]
-            yield _pairs({"settings": " ".join(settings), "chosen by": found.chosen_by})
+            facts = {"settings": " ".join(settings), "chosen by": found.chosen_by}
+            if found.trials is not None:
+                facts["trials"] = str(found.trials)
+            yield _pairs(facts)
 
 
 def _pairs(rows: Mapping[str, str]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from clbench.contract import InputError, Problem, Reference, Strategy
-from clbench.lowrank import freeze
+from clbench.lowrank import RATES, freeze
 
 
 class Bitfit(Strategy):
@@ -17,6 +17,7 @@ class Bitfit(Strategy):
     scores and not to features, stay frozen.
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Ben Zaken, Goldberg and Ravfogel: BitFit: Simple Parameter-efficient "

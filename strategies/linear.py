@@ -5,11 +5,13 @@ from __future__ import annotations
 from torch import nn
 
 from clbench.contract import Problem, Strategy
-from clbench.lowrank import freeze
+from clbench.lowrank import RATES, freeze
 
 
 class Linear(Strategy):
     """Trains the heads on frozen features: what pre-training alone is worth."""
+
+    search = RATES
 
     def unsupported(self, problem: Problem) -> str | None:
         """Where there is no head to train."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from clbench.contract import Count, Positive, Problem, Reference, Role, Strategy
-from clbench.lowrank import inject
+from clbench.lowrank import RATES, inject
 from clbench.seeding import derive
 
 
@@ -19,6 +19,7 @@ class Lora(Strategy):
         roles: Which projections are adapted, such as [q,v] or [q,k,v,out,fc1,fc2].
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang and Chen: LoRA: Low-Rank "

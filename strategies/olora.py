@@ -20,7 +20,7 @@ from clbench.contract import (
     Run,
     Strategy,
 )
-from clbench.lowrank import inject
+from clbench.lowrank import RATES, inject
 from clbench.seeding import derive
 
 
@@ -36,6 +36,7 @@ class Olora(Strategy):
         roles: Which projections are adapted.
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Wang et al.: Orthogonal Subspace Learning for Language Model Continual "

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from torch import nn
 
-from clbench.contract import Group, Problem, Recipe, Strategy
+from clbench.contract import Group, Problem, Recipe, Space, Strategy
 
 
 class Zeroshot(Strategy):
     """Judges the pre-trained model; has a meaning where it answers before training."""
+
+    search: ClassVar[Mapping[str, Space]] = {}
 
     def unsupported(self, problem: Problem) -> str | None:
         """Where the head starts at random."""

@@ -15,6 +15,7 @@ from clbench.check.checks import (
     snapshot,
     tensors,
 )
+from clbench.check.tuning import tuning_reads_no_test_number
 from clbench.contract import Scenario, Strategy
 from clbench.matrix import Matrix, Row
 
@@ -271,6 +272,7 @@ SCENARIO_CHECKS: tuple[Check, ...] = (
     heads_belong_to_the_model,
     every_row_judges_every_task,
     scores_are_the_metrics,
+    tuning_reads_no_test_number,
     toy_is_quick,
 )
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from clbench.contract import Batch, Count, NonNegative, Problem, Role, Run, Strategy
+from clbench.contract import (
+    Batch,
+    Between,
+    Count,
+    NonNegative,
+    Problem,
+    Role,
+    Run,
+    Strategy,
+)
 from clbench.lowrank import Adapter, inject
 from clbench.seeding import derive
 
@@ -22,13 +31,14 @@ class Newcomer(Strategy):
     """
 
     # Keywords with defaults and annotations are the command line: strategy.rank=8.
-    # `__init__` stores them under their names and does nothing else.
+    # `__init__` stores them under their names and does nothing else. `Between` and
+    # `Among` say what `clbench tune` searches (docs/tuning.md).
     def __init__(
         self,
         *,
         rank: Count = 4,
         roles: tuple[Role, ...] = ("v", "out"),
-        small: NonNegative = 1e-3,
+        small: Annotated[NonNegative, Between(1e-5, 1e-1, log=True)] = 1e-3,
     ) -> None:
         self.rank = rank
         self.roles = roles

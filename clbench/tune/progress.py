@@ -68,7 +68,7 @@ class Progress(Reporter):
     def cell_done(self, ran: bool) -> None:
         """A cell has a record; one that had it before says nothing of the time left."""
         self._done += 1
-        if not ran:
+        if not ran and not self._whole.disable:
             self._whole.initial += 1
         self._whole.update(self._done - self._whole.n)
 

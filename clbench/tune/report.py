@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from pydantic_core import to_jsonable_python
 from rich.console import RenderableType
 from rich.markup import escape
@@ -170,6 +171,7 @@ def draw(search: Search, trials: Trials, parts: Mapping[str, float]) -> Figure:
             history.axvline(trial.number, color="tab:red", alpha=0.4, linewidth=1)
     history.set_xlabel("trial (red: failed)")
     history.set_ylabel(f"{metric.title}{' %' if metric.percent else ''}")
+    history.xaxis.set_major_locator(MaxNLocator(integer=True))
     history.legend(fontsize="small")
     if parts:
         shown = list(parts.items())[::-1]

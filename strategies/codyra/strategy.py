@@ -20,7 +20,7 @@ from clbench.contract import (
     Run,
     Strategy,
 )
-from clbench.lowrank import inject
+from clbench.lowrank import RATES, inject
 from clbench.seeding import derive
 
 from .layer import Gated, released_operator, soft_threshold
@@ -46,6 +46,7 @@ class Codyra(Strategy):
         roles: Which projections are adapted.
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Lu, Zhao, Peng, Gong and Yao: Take Only What You Need: Rank Minimization "

@@ -28,6 +28,7 @@ from clbench.contract import (
     trainable,
 )
 from clbench.lowrank import (
+    RATES,
     Components,
     Growing,
     GrowingAttention,
@@ -73,6 +74,7 @@ class Increlora(Strategy):
         roles: Which projections are adapted.
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Zhang, Li, Chen, Jiang, Wang and Qian: IncreLoRA: Incremental Parameter "

@@ -28,7 +28,7 @@ from clbench.contract import (
     Run,
     Strategy,
 )
-from clbench.lowrank import freeze
+from clbench.lowrank import RATES, freeze
 from clbench.seeding import derive
 
 from .layer import Mode, Shared, TaskLowRank
@@ -67,6 +67,7 @@ class Mtlora(Strategy):
             where the recipe asks for a cosine.
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Agiza, Neseem and Reda: MTLoRA: A Low-Rank Adaptation Approach for "

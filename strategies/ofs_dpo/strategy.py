@@ -25,6 +25,7 @@ from clbench.contract import (
     Strategy,
 )
 from clbench.lowrank import (
+    RATES,
     Several,
     SeveralAttention,
     Together,
@@ -60,6 +61,7 @@ class OfsDpo(Strategy):
             size, where the scenario's model allows it; else there are two passes.
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Qi, Li, Li, Gao, Zhang and Zhou: Online DPO: Online Direct Preference "

@@ -18,6 +18,7 @@ from clbench.contract import (
     Run,
     Strategy,
 )
+from clbench.lowrank import RATES
 
 from .configuration import configure, targets
 from .data import start_from_data
@@ -40,6 +41,7 @@ class Peft(Strategy):
             lora_ga).
     """
 
+    search = RATES
     reference = Reference(
         paper="Mangrulkar et al.: PEFT: State-of-the-art Parameter-Efficient "
         "Fine-Tuning methods. 2022",

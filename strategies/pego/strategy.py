@@ -18,7 +18,7 @@ from clbench.contract import (
     Run,
     Strategy,
 )
-from clbench.lowrank import inject
+from clbench.lowrank import RATES, inject
 from clbench.seeding import derive
 
 from .penalty import VITB_ENTRIES, Stack, l1, stacks
@@ -42,6 +42,7 @@ class Pego(Strategy):
             and adapters hardly leave zero.
     """
 
+    search = RATES
     reference = Reference(
         paper=(
             "Hu, Zhang, Qi, Shi and Gao: Learn to Preserve and Diversify: "

@@ -21,6 +21,7 @@ from clbench.contract import (
     Recipe,
     Result,
     Scenario,
+    Tuning,
 )
 from clbench.matrix import Matrix
 from clbench.metrics.continual import forgetting_chaudhry
@@ -36,6 +37,10 @@ MAIN = Metric(
 )
 
 
+def _mean_at_the_end(matrix: Matrix, first: Matrix, params: Mapping[str, Any]) -> float:
+    return float(matrix.array("accuracy")[-1].mean())
+
+
 class Newcomer(Scenario):
     """Points of four numbers in three classes, told apart task after task.
 
@@ -43,6 +48,7 @@ class Newcomer(Scenario):
         count: Number of tasks.
         arrival: One after another, or all at once (the upper bound).
         steps_per_task: Optimizer steps on each task.
+        judged_on: `validation` judges on points held out of those to learn from.
         seed: The cell's seed.
     """
 
@@ -61,6 +67,18 @@ class Newcomer(Scenario):
     )
     # Values that make a record a bound, shown on the board without a rank.
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
+    # How settings are chosen, on data held out of training: `clbench tune` asks for it,
+    # and refuses where there is none.
+    tuning: ClassVar[Tuning | None] = Tuning(
+        metric=Metric(
+            name="validation",
+            title="Validation",
+            definition="mean accuracy over all tasks at the end, on held-out points",
+        ),
+        value=_mean_at_the_end,
+        fixed={"judged_on": "validation"},
+        usual={"arrival": "joint"},
+    )
 
     # Keywords with defaults and annotations are the command line. `seed` is reserved.
     def __init__(
@@ -69,10 +87,12 @@ class Newcomer(Scenario):
         count: Count = 3,
         arrival: Literal["sequential", "joint"] = "sequential",
         steps_per_task: Count = 40,
+        judged_on: Literal["test", "validation"] = "test",
         seed: int = 0,
     ) -> None:
         self.count, self.arrival = count, arrival
         self.steps_per_task, self.seed = steps_per_task, seed
+        self.judged_on = judged_on
         # The same for every strategy on a board.
         self.budget = Budget(steps=count * steps_per_task, batch_size=16)
         self.recipe = Recipe(optimizer="adam", lr=1e-3)
@@ -147,8 +167,10 @@ class Newcomer(Scenario):
         """One row of the matrix: every task, seen and unseen."""
         row = {}
         for number, name in enumerate(self.tasks):
-            # Seeds of their own: no test point was ever trained on.
-            test = self._points(number, self.seed + 500)
+            # Seeds of their own: no point that judges was ever trained on, and those
+            # that choose settings are not those of the test.
+            other = 500 if self.judged_on == "test" else 1000
+            test = self._points(number, self.seed + other)
             device = next(model.parameters()).device
             prediction = model({"point": test.point.to(device)}).argmax(-1).cpu()
             correct = prediction == test.label
