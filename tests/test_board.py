@@ -35,7 +35,7 @@ def page(runs, tmp_path) -> str:
 
 def rows(text: str) -> list[list[str]]:
     """Cells of the table of scores."""
-    table = text.split("| seeds |\n", 1)[1].split("\n\n", 1)[0]
+    table = text.split("| seeds | trials |\n", 1)[1].split("\n\n", 1)[0]
     lines = table.splitlines()[1:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -82,7 +82,9 @@ def test_lines_are_ranked_and_few_seeds_are_marked(runs, tmp_path):
     (pego, lora) = rows(page(runs, tmp_path))
     assert pego[:3] == ["1", "`pego`", "70.0"]
     assert lora[:3] == ["2", "`lora`", "50.0 ± 0.0"]
-    assert (pego[-1], lora[-1]) == ("1*", "3")
+    assert (pego[-2], lora[-2]) == ("1*", "3")
+    # No record says how many settings were tried.
+    assert (pego[-1], lora[-1]) == ("-", "-")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_an_edited_record_never_enters_a_board(runs, tmp_path):
     path.write_text(path.read_text().replace("0.5", "0.9"))
     text = page(runs, tmp_path)
     assert f"`{path}`: its content is not what was written" in text
-    assert "| seeds |" not in text
+    assert "| seeds | trials |" not in text
 
 
 def test_records_are_read_by_the_scenario_that_they_name(runs, tmp_path):
@@ -204,7 +206,7 @@ def test_of_a_cell_with_two_sets_of_numbers_none_counts(runs, tmp_path, make_rec
     write(made, other)
     mine = runs.folder / "dg" / other.name
     text = page(runs, tmp_path)
-    assert "| seeds |" not in text
+    assert "| seeds | trials |" not in text
     assert "`lora` has no record of photo seed=0" in text
     _, left = gather([runs.folder, other.parent])
     reasons = {entry.path: entry.reason for entry in left}
@@ -326,7 +328,7 @@ def test_orders_repeat_an_experiment_as_seeds_do(stream, tmp_path):
     *_, path = write_boards(stream.folder, tmp_path / "out")
     text = path.read_text()
     ((row,)) = rows(text)
-    assert row[-1] == "6* (2 seeds, 3 order_seed)"
+    assert row[-2] == "6* (2 seeds, 3 order_seed)"
     assert "seed=0,1 scenario.order_seed=0,1,2" in text
 
 
@@ -362,7 +364,7 @@ def test_joint_training_is_a_bound_on_the_same_board(stream, tmp_path):
     assert first[:2] == ["1", "`lora`"]
     assert second[:2] == ["2", "`finetune`"]
     # Intransigence: joint accuracy less that when just learned, mean over tasks.
-    assert [row[-4] for row in (bound, first, second)] == ["-", "15.0", "0.0"]
+    assert [row[-5] for row in (bound, first, second)] == ["-", "15.0", "0.0"]
     assert "A line without a rank learned a variant" in path.read_text()
 
 

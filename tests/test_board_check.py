@@ -100,7 +100,7 @@ def test_a_damaged_record_is_named_and_its_board_no_longer_right(out, damage):
     write_boards(out / "none", out)
     text = (out / "dg.md").read_text()
     assert reason in text
-    assert "| seeds |" not in text
+    assert "| seeds | trials |" not in text
     # The board is right again, its record is not.
     assert [line.partition(":")[0] for line in check(out)] == [str(path)]
 

@@ -27,6 +27,7 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
 COMMANDS = (
     "run",
     "resume",
+    "tune",
     "list",
     "grid",
     "show",
