@@ -261,7 +261,10 @@ def test_other_documents_stay_and_an_old_one_is_shown(tune):
 def test_what_the_user_set_of_the_problem_is_when_it_holds(tune):
     words = [*HILL, "strategy.place=0.2,0.3", "strategy.shift=0", "scenario.steps=3"]
     words += ["scenario.usual=5", "scenario.size='a b'"]
-    tune(*words)
+    (following,) = [x for x in tune(*words)[1].splitlines() if x.startswith("next: ")]
+    assert "scenario.steps=3" in following
+    assert "seed=0,1,2" in following
+    assert "usual" not in following
     document = yaml.safe_load(FILE.read_text())
     assert document["when"] == {"size": "'a b'", "steps": 3}
     ((cell, *_), _) = resolve([*HILL, "scenario.steps=3", "scenario.size='a b'"])

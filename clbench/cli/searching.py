@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from clbench.cli import summary
 from clbench.tune import document, search, study
 from clbench.tune.search import Search
 
@@ -185,9 +186,10 @@ class _Session:
             made.write()
             self._say(f"[bold]written to {escape(str(made.path))}[/]")
         self._say(escape(made.document.rstrip()))
-        line = f"clbench run strategy={wanted.strategy} scenario={wanted.scenario}"
+        kept = summary.quoted(wanted.asked)
         if self._place is None:
-            line += f" {report.words(settings)}"
+            kept.append(report.words(settings))
+        line = " ".join(["clbench run", *kept])
         self._say(f"next: {escape(line)} seed=0,1,2")
 
     def _say(self, text: str) -> None:

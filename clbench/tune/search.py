@@ -95,6 +95,13 @@ class Search:
         return {name: params[name] for name in self.tuning.usual}
 
     @property
+    def asked(self) -> list[str]:
+        """The words that name the problem, without what a search lays over it."""
+        laid = {f"scenario.{k}" for k in (*self.tuning.fixed, *self.tuning.usual)}
+        aside = {"seed", "tuned", *laid}
+        return [word for word in self.words if word.partition("=")[0] not in aside]
+
+    @property
     def when(self) -> dict[str, Any]:
         """The scenario's parameters that what is found holds for."""
         params: dict[str, Any] = to_jsonable_python(
