@@ -43,6 +43,8 @@ def identity(cell: Cell, scenario: Scenario, device: str) -> Identity:
         registry.get(k, n) for k, n in [*names, ("scenario", cell.scenario.name)]
     ]
     for plugin in plugins:
+        # Imported, its package knows the folders that local plugins lie in.
+        registry.load(plugin.kind, plugin.name)
         parts[f"source of {plugin.kind} {plugin.name}"] = plugin.origin.sha256
     for plugin in plugins:
         for module, digest in imported(plugin, ASIDE).items():
