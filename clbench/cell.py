@@ -11,21 +11,19 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
-from clbench import compose, record, registry, tracking, writing
+from clbench import compose, machine, record, registry, tracking, writing
 from clbench.checkpoint.identity import identity
 from clbench.checkpoint.keeper import Keeper
 from clbench.checkpoint.pace import Interrupt, Pace
 from clbench.checkpoint.state import NotResumable, Position, Resumed, gather
 from clbench.checkpoint.store import Store
-from clbench.contract import Experience, InputError, Problem, Scenario
+from clbench.contract import Experience, InputError, Problem, Scenario, Strategy
 from clbench.engine import Loop
 from clbench.findings import Findings
 from clbench.minibatches import loader
 from clbench.problem import view
-from clbench.record import (
-    Record,
-    Status,
-)
+from clbench.record import Record, Status
+from clbench.report import facts
 from clbench.seeding import global_seed
 from clbench.session import NotFinite, Session, Watch
 
@@ -62,6 +60,7 @@ def run_cell(
 def _run(cell: Cell, options: Options, reporter: Reporter, rows: int | None) -> Record:
     """From a checkpoint where there is one that can be gone on from, else anew."""
     scenario = build_scenario(cell)
+    writing.check(record.path_of(options.out, cell))
     with global_seed(cell.seed):
         attempt = _Attempt(cell, options, reporter, scenario, rows)
         try:
@@ -129,7 +128,7 @@ class _Attempt(Watch):
         self._options = options
         self._reporter = reporter
         self._scenario = scenario
-        self._strategy = compose.build(cell)
+        self._strategy: Strategy
         self._device = pick_device(options.device)
         self._found = Findings(self._device)
         self._learned: dict[str, int] = {}
@@ -145,13 +144,14 @@ class _Attempt(Watch):
 
     def run(self) -> Record:
         """Run, and write the record. See `run_cell`."""
-        problem = view(self._scenario)
-        reason = self._strategy.unsupported(problem)
-        if reason is not None:
-            return self._write("unsupported", reason)
         try:
+            self._strategy = compose.build(self._cell)
+            problem = view(self._scenario)
+            reason = self._strategy.unsupported(problem)
+            if reason is not None:
+                return self._write("unsupported", reason)
             self._learn(problem)
-        except (InputError, NotResumable):
+        except NotResumable:
             raise
         except KeyboardInterrupt:
             self._write("interrupted", f"interrupted at step {self._found.steps}")
@@ -162,19 +162,31 @@ class _Attempt(Watch):
             # Going on would end there again.
             self._keeper.remove()
             return self._write("failed", str(error), step=error.step)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, InputError) and not self._found.rows:
+                raise
+            return self._failed(error)
+        try:
+            made = self._write("ok", None)
+        except record.NotWritten:
+            raise
         except Exception as error:
-            self._reporter.note(traceback.format_exc())
-            if self._resumed and isinstance(error, FORGOTTEN):
-                self._keeper.remove()
-                self._reporter.note(
-                    "it had gone on from a checkpoint, which may lack something that "
-                    "the strategy keeps (clbench check): the next run starts over"
-                )
-            reason = f"{type(error).__name__}: {_first_line(error)}"
-            return self._write("failed", reason, step=self._found.steps)
-        made = self._write("ok", None)
+            # Such as of a scenario's card: all of it is known, and still written.
+            return self._failed(error)
         self._keeper.remove()
         return made
+
+    def _failed(self, error: BaseException) -> Record:
+        if not (isinstance(error, InputError) or machine.at_fault(error)):
+            self._reporter.note(traceback.format_exc())
+        if self._resumed and isinstance(error, FORGOTTEN):
+            self._keeper.remove()
+            self._reporter.note(
+                "it had gone on from a checkpoint, which may lack something that "
+                "the strategy keeps (clbench check): the next run starts over"
+            )
+        reason = f"{type(error).__name__}: {machine.line(error)}"
+        return self._write("failed", reason, step=self._found.steps)
 
     def _learn(self, problem: Problem) -> None:
         scenario, strategy = self._scenario, self._strategy
@@ -188,7 +200,9 @@ class _Attempt(Watch):
             found.count(model)
         self._learned, self._stream = writing.learned(stream), stream
         self._session = Session(model, problem, self._device, found.note)
-        self._reporter.start(self._facts())
+        counts = found.parameters
+        assert counts is not None
+        self._reporter.start(facts(self._cell, scenario.card(), counts, self._device))
         resumed = self._go_on()
         self._reporter.total(self._total, found.steps)
         if resumed is None:
@@ -210,8 +224,8 @@ class _Attempt(Watch):
         batch = next(iter(loader(stream[0], self._scenario.seed)))
         try:
             kept.write(path, model, self._scenario.model(), batch)
-        except InputError as error:
-            self._reporter.note(str(error))
+        except (InputError, OSError) as error:
+            self._reporter.note(f"no model is kept: {error}")
 
     # --- told by the loop ---
 
@@ -305,28 +319,13 @@ class _Attempt(Watch):
         if len(self._found.rows) == self._limit:
             raise _Enough
 
-    def _facts(self) -> dict[str, str]:
-        """What the user sees before training."""
-        counts = self._found.parameters
-        assert counts is not None
-        card = self._scenario.card()
-        trained, total = sum(counts.trainable.values()), counts.total
-        return {
-            "strategy": self._cell.name,
-            "scenario": self._cell.label().partition(" on ")[2],
-            "data": f"{card.data} ({card.fingerprint[:12]})",
-            "backbone": card.backbone,
-            "parameters": f"{trained:,} of {total:,} trained ({trained / total:.2%})",
-            "device": str(self._device),
-        }
-
     def _write(
         self, status: Status, reason: str | None, step: int | None = None
     ) -> Record:
         """Write the record, and the outcomes beside it.
 
         Raises:
-            InputError: They cannot be written; a checkpoint stays.
+            NotWritten: They cannot be written; a checkpoint stays.
         """
         session = self._session
         made = writing.assemble(
@@ -337,9 +336,5 @@ class _Attempt(Watch):
             self._learned,
             None if session is None else session.step_flops,
         )
-        writing.write(made, self._found, record.path_of(self._options.out, self._cell))
-        return made
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")
+        path = record.path_of(self._options.out, self._cell)
+        return writing.write(made, self._found, path, self._keeper.make_way)

@@ -62,15 +62,24 @@ class Findings:
     def add(
         self, results: Mapping[str, Result], *, experience: int, boundary: bool
     ) -> None:
-        """One row of the matrix."""
-        scores = {task: dict(result.metrics) for task, result in results.items()}
+        """One row of the matrix.
+
+        Raises:
+            TypeError: A score is no number, or an outcome is no array of numbers.
+        """
+        # What cannot be written is refused now, not when all is computed.
+        scores = {
+            task: {name: float(value) for name, value in result.metrics.items()}
+            for task, result in results.items()
+        }
+        found = {task: result.outcomes for task, result in results.items()}
+        kept = outcomes.small(found)
         self.rows.append(
             Row(
                 experience=experience, step=self.steps, boundary=boundary, scores=scores
             )
         )
-        found = {task: result.outcomes for task, result in results.items()}
-        self.outcomes.append(outcomes.small(found))
+        self.outcomes.append(kept)
         self.pictures = {t: r.pictures for t, r in results.items() if r.pictures}
 
     def note(self, name: str, step: int, value: float) -> None:

@@ -28,7 +28,7 @@ class Growth:
     ranks: NDArray[np.float64]
 
     @classmethod
-    def of(cls, log: Mapping[str, Sequence[tuple[int, float]]]) -> Growth | None:
+    def of(cls, log: Mapping[str, Sequence[tuple[int, float | None]]]) -> Growth | None:
         """What `log` says of ranks; None where it says nothing."""
         known = {
             name.removeprefix(GROWTH): dict(entries)
@@ -44,7 +44,8 @@ class Growth:
         for row, name in enumerate(maps):
             now = np.nan
             for column, step in enumerate(steps):
-                now = known[name].get(step, now)
+                logged = known[name].get(step, now)
+                now = np.nan if logged is None else logged
                 ranks[row, column] = now
         return cls(maps, np.array(steps), ranks)
 

@@ -26,7 +26,11 @@ _EVERY = "every"
 def small(
     row: Mapping[str, Mapping[str, NDArray[Any]]],
 ) -> dict[str, dict[str, NDArray[Any]]]:
-    """One row as it is kept: the fewest bytes for whole numbers, float16 for others."""
+    """One row as it is kept: the fewest bytes for whole numbers, float16 for others.
+
+    Raises:
+        TypeError: An array holds something else than numbers.
+    """
     return {
         task: {name: _small(values) for name, values in arrays.items()}
         for task, arrays in row.items()
@@ -92,6 +96,8 @@ def read_pictures(path: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
 
 def _small(values: NDArray[Any]) -> NDArray[Any]:
     values = np.ascontiguousarray(values)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"an outcome is an array of {values.dtype}, not of numbers")
     if values.dtype.kind == "f":
         return values.astype(np.float16)
     if values.dtype.kind in "iu" and values.size:

@@ -243,9 +243,10 @@ def ranks_of(record: Record) -> dict[str, dict[tuple[str, int], float]]:
     )
     for name, entries in record.log.items():
         place = re.fullmatch(rf"{RANK}(.*?)\.?(\d+)\.(.*)\.(\w+)", name)
-        if place is not None:
+        values = [value for _, value in entries if value is not None]
+        if place is not None and values:
             tower, block, _, role = place.groups()
-            found[tower][role, int(block)] += [value for _, value in entries]
+            found[tower][role, int(block)] += values
     return {
         tower: {where: fmean(values) for where, values in cells.items()}
         for tower, cells in found.items()

@@ -154,11 +154,14 @@ class Record(Part):
     budget: dict[str, Any]
     learned: dict[str, int] = Field(description="task -> experience that teaches it")
     rows: list[Entry]
-    log: dict[str, list[tuple[int, float]]] = {}
+    log: dict[str, list[tuple[int, float | None]]] = Field(
+        {}, description="name -> (step, value); None is no number"
+    )
     cost: Cost | None
     environment: Environment
     command: str
     created: str
+    outcomes: str = Field("", description="hash of the file of outcomes beside it")
     sha256: str = Field("", description="of everything else in this record")
 
     @property
@@ -184,6 +187,18 @@ class Record(Part):
             for entry in self.rows
         )
         return Matrix(rows=rows, learned=self.learned)
+
+
+class NotWritten(InputError):
+    """A record cannot be written where it should be.
+
+    Attributes:
+        record: What would have been written.
+    """
+
+    def __init__(self, message: str, record: Record) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 def _known(values: dict[str, float | None]) -> Mapping[str, float]:

@@ -274,7 +274,7 @@ def _load(plugin: Plugin, base: type[T]) -> type[T]:
     _extend(plugin.kind)
     try:
         module = importlib.import_module(plugin.module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = " ".join(str(error).split())
         raise InputError(
             f"{what} cannot be imported: {type(error).__name__}: {line}"
@@ -312,7 +312,7 @@ def _extend(kind: Kind) -> None:
             package.__path__.append(str(folder))
 
 
-def _where(error: Exception, plugin: Plugin) -> str:
+def _where(error: BaseException, plugin: Plugin) -> str:
     """` (file.py, line 3)`: the last line of the plugin's own code in a traceback."""
     own = {str(file) for file in plugin.files}
     frames = traceback.extract_tb(error.__traceback__)

@@ -17,7 +17,12 @@ from clbench import registry
 from clbench.contract import Metric
 
 if TYPE_CHECKING:
+    import torch
+
+    from clbench.contract import Card
+    from clbench.metrics.cost import Parameters
     from clbench.record import Cost, Record
+    from clbench.resolved import Cell
 
 MOST_ROWS = 12
 """A matrix with more rows is shown at the ends of experiences only."""
@@ -133,6 +138,21 @@ class QuietReporter(Reporter):
 
     def finish(self, record: Record) -> None:
         """Nothing."""
+
+
+def facts(
+    cell: Cell, card: Card, counts: Parameters, device: torch.device
+) -> dict[str, str]:
+    """What the user sees of a cell before training."""
+    trained, total = sum(counts.trainable.values()), counts.total
+    return {
+        "strategy": cell.name,
+        "scenario": cell.label().partition(" on ")[2],
+        "data": f"{card.data} ({card.fingerprint[:12]})",
+        "backbone": card.backbone,
+        "parameters": f"{trained:,} of {total:,} trained ({trained / total:.2%})",
+        "device": str(device),
+    }
 
 
 def scores_of(record: Record) -> dict[str, float]:

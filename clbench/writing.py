@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +53,34 @@ class Outcome:
     step: int | None = None
 
 
+LEAST = 2**20
+"""Bytes that must be free before a cell begins: a record and its outcomes."""
+
+
+def check(path: Path) -> None:
+    """Refuse a place where no record can be written, before anything is computed.
+
+    Nothing is written to find out.
+
+    Raises:
+        InputError: There is a file in the way, or no right to write, or no room.
+    """
+    place = path.parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        reason = f"{place} is a file"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        reason = f"{place} may not be written to"
+    elif shutil.disk_usage(place).free < LEAST:
+        reason = "the disk is full"
+    else:
+        return
+    raise InputError(
+        f"no record can be written to {path.parent}: {reason}; another folder: out=DIR"
+    )
+
+
 def assemble(
     cell: Cell,
     scenario: Scenario,
@@ -58,6 +90,8 @@ def assemble(
     step_flops: int | None,
 ) -> Record:
     """The record of `cell`.
+
+    A scenario whose card cannot be made keeps no failure from being written down.
 
     Args:
         cell: What was run.
@@ -82,7 +116,7 @@ def assemble(
             main=scenario.main.name,
             fold=scenario.folds,
             folds=_folds(scenario, cell.scenario.params),
-            card=DataCard(**dataclasses.asdict(scenario.card())),
+            card=_card(scenario, outcome.status),
         ),
         seed=cell.seed,
         recipe=to_jsonable_python(dataclasses.asdict(scenario.recipe)),
@@ -91,7 +125,7 @@ def assemble(
         budget=dataclasses.asdict(scenario.budget),
         learned=dict(learned),
         rows=[_entry(row) for row in found.rows],
-        log=found.log,
+        log={name: _finite(entries) for name, entries in found.log.items()},
         cost=None if step_flops is None else found.cost(step_flops),
         environment=environment(torch.get_num_threads()),
         command=cell.command(),
@@ -99,25 +133,46 @@ def assemble(
     )
 
 
-def write(made: Record, found: Findings, path: Path) -> None:
-    """Write `made` to `path`, and outcomes and pictures beside it.
+def write(
+    made: Record, found: Findings, path: Path, make_way: Callable[[], bool]
+) -> Record:
+    """Write `made` to `path`, and before it what lies beside it.
+
+    The record comes last and has the hash of its outcomes: whoever reads between the
+    two sees that they do not belong together.
+
+    Args:
+        made: The record.
+        found: Its outcomes and pictures.
+        path: Where it lies.
+        make_way: Frees room on a disk that is full; False: it cannot.
+
+    Returns:
+        The record as it was written.
 
     Raises:
-        InputError: They cannot be written; a checkpoint stays.
+        NotWritten: There is no way; a checkpoint stays.
     """
-    try:
-        if found.rows:
-            content = outcomes.pack(found.outcomes)
-            record.write_bytes(record.outcomes_path(path), content)
-        if found.pictures:
-            content = outcomes.pack_pictures(found.pictures)
-            record.write_bytes(record.pictures_path(path), content)
-        record.write(made, path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}; the same "
-            f"command goes on from the last checkpoint, if there is one"
-        ) from error
+    packed = outcomes.pack(found.outcomes) if found.rows else b""
+    if packed:
+        digest = hashlib.sha256(packed).hexdigest()
+        made = made.model_copy(update={"outcomes": digest})
+    pictures = outcomes.pack_pictures(found.pictures) if found.pictures else b""
+    while True:
+        try:
+            if packed:
+                record.write_bytes(record.outcomes_path(path), packed)
+            if pictures:
+                record.write_bytes(record.pictures_path(path), pictures)
+            record.write(made, path)
+            return made
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not make_way():
+                raise record.NotWritten(
+                    f"{path} cannot be written: {error.strerror or error}; the same "
+                    f"command goes on from the last checkpoint, if there is one",
+                    made,
+                ) from error
 
 
 def learned(stream: Sequence[Experience]) -> dict[str, int]:
@@ -140,6 +195,21 @@ def _plugin(kind: Kind, choice: PluginChoice) -> Plugin:
 
 def _folds(scenario: Scenario, params: Mapping[str, Any]) -> list[str]:
     return list(scenario.fold_values(params)) if scenario.folds else []
+
+
+def _card(scenario: Scenario, status: Status) -> DataCard:
+    """What was learned from; of a cell that failed perhaps nobody knows."""
+    try:
+        return DataCard(**dataclasses.asdict(scenario.card()))
+    except Exception:
+        if status != "failed":
+            raise
+        return DataCard(data="not known", fingerprint="", backbone="not known")
+
+
+def _finite(entries: Sequence[tuple[int, float]]) -> list[tuple[int, float | None]]:
+    """`entries` with None for what JSON has no number for."""
+    return [(step, v if math.isfinite(v) else None) for step, v in entries]
 
 
 def _entry(row: Row) -> Entry:

@@ -720,11 +720,11 @@ def test_the_option_is_checked(words, line):
 
 
 def benchmark():
-    """The module of the benchmark that kills."""
-    path = ROOT / "benchmarks" / "kill.py"
-    spec = importlib.util.spec_from_file_location("kill", path)
+    """The module that kills, of the benchmark."""
+    path = ROOT / "benchmarks" / "killed.py"
+    spec = importlib.util.spec_from_file_location("killed", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["kill"] = module
+    sys.modules["killed"] = module
     spec.loader.exec_module(module)
     return module
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -55,8 +56,14 @@ class Keeper:
         except (NotImplementedError, TypeError) as error:
             self._pace.never()
             self._say(f"no checkpoints, this cell cannot go on if it stops: {error}")
-        except OSError as error:
-            self._say(f"a checkpoint could not be written: {error.strerror or error}")
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or error or "no memory is left"
+            self._say(f"a checkpoint could not be written: {reason}")
+        except (Exception, SystemExit) as error:
+            self._pace.never()
+            self._tell(traceback.format_exc())
+            what = f"{type(error).__name__}: {error}"
+            self._say(f"no checkpoints, this cell cannot go on if it stops: {what}")
         self._pace.wrote(time.monotonic() - start)
 
     def newest(self) -> Checkpoint | None:
@@ -69,6 +76,10 @@ class Keeper:
                 f"(checkpoint of {_clock(facts['written'])})"
             )
         return found
+
+    def make_way(self) -> bool:
+        """Remove the older of two, for want of room; False: there are not two."""
+        return self._store.make_way()
 
     def remove(self) -> None:
         """None is needed any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from glob import escape
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench import record
-from clbench.checkpoint.file import Checkpoint, Damaged, encode, read
+from clbench.checkpoint.file import Checkpoint, Damaged, encode, facts_of, read
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,17 @@ class Store:
             )
             return None
         return found[0]
+
+    def make_way(self) -> bool:
+        """Remove the older of two whole ones; False: there are not two."""
+        found = []
+        for path in self._paths:
+            with suppress(OSError, Damaged, KeyError):
+                found.append((facts_of(path)["count"], path))
+        if len(found) < len(self._paths):
+            return False
+        min(found)[1].unlink()
+        return True
 
     def remove(self) -> None:
         """Remove what there is, and what a process left that was killed in a write."""

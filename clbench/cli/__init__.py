@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from clbench import __version__
+from clbench import __version__, machine
 from clbench.cli.cells import RUN_HELP, resume, run
 from clbench.cli.published import submit, verify
 from clbench.cli.standings import board, compare
@@ -31,12 +31,14 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; bad input is one line and exit code 2."""
+    """Run the command line; bad input or a full disk is one line and exit code 2."""
     try:
         app()
-    except InputError as error:
-        line = " ".join(str(error).split())
-        sys.stderr.write(f"error: {line}\n")
+    except (InputError, OSError, MemoryError) as error:
+        if not (isinstance(error, InputError) or machine.at_fault(error)):
+            raise
+        text = str(error) if isinstance(error, InputError) else machine.line(error)
+        sys.stderr.write(f"error: {' '.join(text.split())}\n")
         sys.exit(2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import traceback
 from collections.abc import Sequence
 from json import dumps
 from math import isnan
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from clbench import config, registry
+from clbench import config, machine, registry
 from clbench.cli import summary
+from clbench.contract import InputError
 
 if TYPE_CHECKING:
     from clbench.record import Record
     from clbench.report import Reporter
     from clbench.resolved import Cell, Options
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 
 
 def configure(words: Sequence[str]) -> int:
@@ -72,10 +74,17 @@ def resume(place: Path, *, quiet: bool, json: bool) -> int:
     from clbench.cli.resuming import stopped  # reads checkpoints: imports torch
 
     codes = [0]
+    entries = stopped(place)
     try:
-        for entry in stopped(place):
+        for entry in entries:
             options = dataclasses.replace(entry.options, quiet=quiet, json=json)
-            codes.append(_Session(entry.words, [entry.cell], options).run())
+            try:
+                codes.append(_Session(entry.words, [entry.cell], options).run())
+            except InputError as error:
+                if len(entries) == 1:
+                    raise
+                _complain(str(error))
+                codes.append(REFUSED)
     except KeyboardInterrupt:
         sys.stderr.write(f"interrupted: clbench resume {place} goes on\n")
         return INTERRUPTED
@@ -100,6 +109,7 @@ class _Session:
         # JSON has standard output to itself.
         self._console = Console(stderr=options.json, quiet=options.quiet)
         self._done: list[tuple[Cell, Record]] = []
+        self._codes: list[int] = []
 
     def run(self) -> int:
         """Run them all; the exit code."""
@@ -110,16 +120,48 @@ class _Session:
         for number, cell in enumerate(self._cells, start=1):
             if len(self._cells) > 1:
                 self._say(f"[bold][{number}/{len(self._cells)}][/] ", end="")
-            record = self._cell(cell)
+            record = self._try(cell)
+            if record is None:
+                continue
             self._done.append((cell, record))
             if record.status == "interrupted":
                 raise KeyboardInterrupt
-        if len(self._cells) > 1:
+        if len(self._cells) > 1 and self._done:
             for table in summary.tables(self._done):
                 self._console.print(table)
         self._say(f"next: {escape(self._next())}")
         failed = any(record.status == "failed" for _, record in self._done)
-        return FAILED if failed else 0
+        return max([FAILED if failed else 0, *self._codes])
+
+    def _try(self, cell: Cell) -> Record | None:
+        """The record of `cell`; None where it leaves none, so that the next begins.
+
+        Raises:
+            InputError: It cannot be run and is the only one, or there is no room for
+                records, of which others would need more.
+        """
+        from clbench import record as records  # with what it needs: slow to import
+
+        try:
+            return self._cell(cell)
+        except records.NotWritten as error:
+            with self._reporter(cell) as reporter:
+                reporter.finish(error.record)
+            raise
+        except InputError as error:
+            if len(self._cells) == 1:
+                raise
+            _complain(str(error))
+            self._codes.append(REFUSED)
+        except (Exception, SystemExit) as error:
+            if not machine.at_fault(error):
+                self._console.print(
+                    traceback.format_exc(), markup=False, highlight=False
+                )
+            what = f"{type(error).__name__}: {machine.line(error)}"
+            _complain(f"{cell.label()} failed and leaves no record: {what}")
+            self._codes.append(FAILED)
+        return None
 
     def _cell(self, cell: Cell) -> Record:
         """The record of `cell`, as it was or as it now comes to be."""
@@ -195,6 +237,11 @@ class _Session:
 
     def _say(self, text: str, end: str = "\n") -> None:
         self._console.print(text, end=end, highlight=False, soft_wrap=True)
+
+
+def _complain(text: str) -> None:
+    """A line on the error stream; other cells go on."""
+    sys.stderr.write(f"error: {' '.join(text.split())}\n")
 
 
 def _facts(cell: Cell, record: Record, path: Path, *, ran: bool) -> dict[str, Any]:

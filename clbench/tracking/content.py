@@ -57,7 +57,8 @@ def points(record: Record) -> Iterator[Point]:
         steps[row.step] |= _scores("evaluation", row.scores)
     for name, entries in record.log.items():
         for step, value in entries:
-            steps[step][f"train/{name}"] = value
+            if value is not None:
+                steps[step][f"train/{name}"] = value
     for step in sorted(steps):
         yield Point("optimizer_step", step, steps[step])
 
