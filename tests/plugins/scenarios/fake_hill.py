@@ -142,7 +142,7 @@ class Place(nn.Module):
         super().__init__()
         self.register_buffer("place", torch.zeros(()))
         self.head = nn.Linear(1, 1)
-        nn.init.ones_(self.head.weight)
+        nn.init.constant_(self.head.weight, 0.5)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: Batch) -> Tensor:
