@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clbench import registry
-from clbench.checkpoint.sources import imported
 from clbench.checkpoint.store import Identity
 from clbench.environment import versions
-from clbench.plugin import Kind
 
 if TYPE_CHECKING:
     from clbench.contract import Scenario
@@ -38,17 +36,11 @@ def identity(cell: Cell, scenario: Scenario, device: str) -> Identity:
         device: Type of the device.
     """
     parts = {"schema": str(SCHEMA), "cell": cell.key(), "device": device}
-    names: list[tuple[Kind, str]] = [("strategy", m.name) for m in cell.strategy]
-    plugins = [
-        registry.get(k, n) for k, n in [*names, ("scenario", cell.scenario.name)]
-    ]
-    for plugin in plugins:
-        # Imported, its package knows the folders that local plugins lie in.
-        registry.load(plugin.kind, plugin.name)
-        parts[f"source of {plugin.kind} {plugin.name}"] = plugin.origin.sha256
-    for plugin in plugins:
-        for module, digest in imported(plugin, ASIDE).items():
-            parts[f"source of {module}"] = digest
+    for member in cell.strategy:
+        origin = registry.get("strategy", member.name).origin
+        parts[f"source of strategy {member.name}"] = origin.sha256
+    origin = registry.get("scenario", cell.scenario.name).origin
+    parts[f"source of scenario {cell.scenario.name}"] = origin.sha256
     parts[f"version of scenario {cell.scenario.name}"] = str(scenario.version)
     parts["source of clbench"] = _own()
     return Identity({**parts, **{f"version of {k}": v for k, v in versions().items()}})
