@@ -251,10 +251,7 @@ def _applies(tuned: Tuned, fold: _Entries, side: Choices, scenario: str) -> bool
         checked = [side.check(scenario, key, value, where) for value in values]
         return fold.values[key] in checked
 
-    return all(
-        one_of(key, value if isinstance(value, list) else [value])
-        for key, value in tuned.when.items()
-    )
+    return all(one_of(key, values) for key, values in tuned.options.items())
 
 
 def _recipe(entries: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -42,7 +42,6 @@ class Tuned:
         recipe: Entries of the recipe.
         chosen_by: How they were found.
         trials: How many settings were tried to find them; None where nothing says.
-        records: Names of the records that the winner left, as far as there are any.
     """
 
     path: Path
@@ -52,7 +51,11 @@ class Tuned:
     recipe: Mapping[str, Any]
     chosen_by: str
     trials: int | None = None
-    records: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> dict[str, list[Any]]:
+        """`when`, of each parameter all the values with which it holds."""
+        return {k: v if isinstance(v, list) else [v] for k, v in self.when.items()}
 
 
 def path_of(folder: Path, strategy: str, scenario: str) -> Path:
@@ -99,7 +102,6 @@ def read(path: Path, text: bytes) -> list[Tuned]:
             recipe=_values(content.recipe),
             chosen_by=content.chosen_by,
             trials=content.trials,
-            records=tuple(content.records),
         )
         for content in documents
     ]

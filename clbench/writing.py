@@ -138,8 +138,8 @@ def write(
 ) -> Record:
     """Write `made` to `path`, and before it what lies beside it.
 
-    The record comes last and has the hash of its outcomes: whoever reads between the
-    two sees that they do not belong together.
+    The record comes last and has the hash of its outcomes, which tells whether the two
+    belong together.
 
     Args:
         made: The record.

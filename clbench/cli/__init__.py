@@ -11,6 +11,7 @@ from rich.console import Console
 
 from clbench import __version__, machine
 from clbench.cli.cells import RUN_HELP, resume, run
+from clbench.cli.complaint import complain
 from clbench.cli.published import submit, verify
 from clbench.cli.standings import board, compare
 from clbench.cli.tuning import TUNE_HELP, tune
@@ -38,7 +39,7 @@ def main() -> None:
         if not (isinstance(error, InputError) or machine.at_fault(error)):
             raise
         text = str(error) if isinstance(error, InputError) else machine.line(error)
-        sys.stderr.write(f"error: {' '.join(text.split())}\n")
+        complain(text)
         sys.exit(2)
 
 

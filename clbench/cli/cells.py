@@ -8,6 +8,14 @@ from typing import Annotated, Optional
 
 import typer
 
+Overrides = Annotated[
+    Optional[list[str]], typer.Argument(metavar="KEY=VALUE...", show_default=False)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no tables.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a cell, nothing else.")
+]
+
 RUN_HELP = """Run cells: every combination of the values given.
 
 \b
@@ -44,20 +52,12 @@ unsupported says why), 1 a cell failed, 2 bad input, 130 interrupted.
 
 
 def run(
-    overrides: Annotated[
-        Optional[list[str]],
-        typer.Argument(metavar="KEY=VALUE...", show_default=False),
-    ] = None,
+    overrides: Overrides = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what has a record.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show no progress and no tables.")
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object a cell, nothing else."),
-    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Short for scenario.cache=false.")
     ] = False,
@@ -77,13 +77,8 @@ def run(
 
 def resume(
     place: Annotated[Path, typer.Argument(metavar="RUN|FOLDER")],
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show no progress and no tables.")
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object a cell, nothing else."),
-    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Go on with cells that were stopped, each from its newest checkpoint.
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from clbench import config, machine, registry
 from clbench.cli import summary
+from clbench.cli.complaint import complain
 from clbench.contract import InputError
 
 if TYPE_CHECKING:
@@ -83,12 +84,20 @@ def resume(place: Path, *, quiet: bool, json: bool) -> int:
             except InputError as error:
                 if len(entries) == 1:
                     raise
-                _complain(str(error))
+                complain(str(error))
                 codes.append(REFUSED)
     except KeyboardInterrupt:
         sys.stderr.write(f"interrupted: clbench resume {place} goes on\n")
         return INTERRUPTED
     return max(codes)
+
+
+def use_threads(count: int | None) -> None:
+    """Let torch compute with so many; None leaves the choice to it."""
+    if count is not None:
+        import torch  # slow to import, and not needed to refuse bad input
+
+        torch.set_num_threads(count)
 
 
 class _Session:
@@ -113,10 +122,7 @@ class _Session:
 
     def run(self) -> int:
         """Run them all; the exit code."""
-        if self._options.threads is not None:
-            import torch  # slow to import, and not needed to refuse bad input
-
-            torch.set_num_threads(self._options.threads)
+        use_threads(self._options.threads)
         for number, cell in enumerate(self._cells, start=1):
             if len(self._cells) > 1:
                 self._say(f"[bold][{number}/{len(self._cells)}][/] ", end="")
@@ -151,7 +157,7 @@ class _Session:
         except InputError as error:
             if len(self._cells) == 1:
                 raise
-            _complain(str(error))
+            complain(str(error))
             self._codes.append(REFUSED)
         except (Exception, SystemExit) as error:
             if not machine.at_fault(error):
@@ -159,7 +165,7 @@ class _Session:
                     traceback.format_exc(), markup=False, highlight=False
                 )
             what = f"{type(error).__name__}: {machine.line(error)}"
-            _complain(f"{cell.label()} failed and leaves no record: {what}")
+            complain(f"{cell.label()} failed and leaves no record: {what}")
             self._codes.append(FAILED)
         return None
 
@@ -237,11 +243,6 @@ class _Session:
 
     def _say(self, text: str, end: str = "\n") -> None:
         self._console.print(text, end=end, highlight=False, soft_wrap=True)
-
-
-def _complain(text: str) -> None:
-    """A line on the error stream; other cells go on."""
-    sys.stderr.write(f"error: {' '.join(text.split())}\n")
 
 
 def _facts(cell: Cell, record: Record, path: Path, *, ran: bool) -> dict[str, Any]:

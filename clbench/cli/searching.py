@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from clbench import tuned
 from clbench.cli import summary
+from clbench.cli.running import INTERRUPTED, use_threads
 from clbench.tune import document, search, study
 from clbench.tune.search import Search
 
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
     from clbench.report import Reporter
     from clbench.resolved import Cell, Options
     from clbench.tune.progress import Progress
-    from clbench.tune.trials import Trial
+    from clbench.tune.trials import Trial, Trials
 
-NOTHING, INTERRUPTED = 1, 130
+NOTHING = 1
 
 
 def tune(
@@ -94,7 +96,7 @@ class _Session:
             else f"proposed by Optuna {version} (TPE)"
         )
         self._console = Console(quiet=wanted.options.quiet)
-        self._best: Trial | None = None
+        self._made: Trials | None = None
         self._progress: Progress | None = None
 
     def run(self) -> int:
@@ -104,16 +106,13 @@ class _Session:
 
         wanted = self._search
         self._begin()
-        if wanted.options.threads is not None:
-            import torch  # slow to import, and not needed to refuse bad input
-
-            torch.set_num_threads(wanted.options.threads)
+        use_threads(wanted.options.threads)
         defaults = trials.defaults(wanted)
         cells = wanted.trials * len(wanted.default)
         label = f"tune {wanted.strategy} on {wanted.scenario}"
         progress = Progress(self._console, label, cells, not wanted.options.quiet)
         self._progress = progress
-        made = trials.Trials(
+        made = self._made = trials.Trials(
             wanted, _run, progress, progress.cell_done, self._done, retry=self._retry
         )
         with progress:
@@ -159,12 +158,8 @@ class _Session:
             had = "" if trial.ran else "  (had its records)"
             text = f"{report.value(trial, metric)}  {report.words(trial.settings)}{had}"
             progress.note(f"trial {trial.number}: {text}")
-        sign = -1 if metric.higher_is_better is False else 1
-        best = self._best
-        if trial.value is not None and (
-            best is None or sign * trial.value > sign * (best.value or 0.0)
-        ):
-            self._best = trial
+        assert self._made is not None
+        if self._made.best is trial:
             progress.best(report.value(trial, metric))
 
     def _keep(self, settings: dict[str, Any], trials: int, best: Trial) -> None:
@@ -173,9 +168,7 @@ class _Session:
 
         wanted = self._search
         facts = (settings, trials, best.records)
-        path = (
-            self._place or Path("tuned") / f"{wanted.strategy}--{wanted.scenario}.yaml"
-        )
+        path = self._place or tuned.path_of(Path(), wanted.strategy, wanted.scenario)
         made = document.change(wanted, *facts, path, self._sampler)
         if made.replaced is not None and self._place is not None:
             self._say(f"[bold]replaces, in {escape(str(made.path))}[/]")

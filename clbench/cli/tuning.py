@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from clbench.cli.cells import Overrides, Quiet
+
 TUNE_HELP = """Search the settings of a strategy for a scenario, and keep the best.
 
 Trials are compared by a number of held-out training data that the scenario names;
@@ -37,10 +39,7 @@ Exit code: 0 done, 1 no trial ended well, 2 bad input, 130 interrupted.
 
 
 def tune(
-    overrides: Annotated[
-        Optional[list[str]],
-        typer.Argument(metavar="KEY=VALUE...", show_default=False),
-    ] = None,
+    overrides: Overrides = None,
     trials: Annotated[
         Optional[int],
         typer.Option(
@@ -69,9 +68,7 @@ def tune(
     retry: Annotated[
         bool, typer.Option("--retry", help="Run trials again that failed.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show no progress and no tables.")
-    ] = False,
+    quiet: Quiet = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object a trial, nothing else."),

@@ -95,6 +95,11 @@ class Tuning:
     within: tuple[str, ...] = ()
     columns: Callable[[str, Params], Collection[str]] | None = None
 
+    @property
+    def up(self) -> bool:
+        """Whether the largest number wins."""
+        return self.metric.higher_is_better is not False
+
     def seen(self, matrix: Matrix, params: Params) -> Matrix:
         """`matrix` without any column that is not of held-out training data."""
         if self.columns is None:

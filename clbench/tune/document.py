@@ -182,10 +182,7 @@ def _options(when: Mapping[str, Any]) -> dict[str, Any]:
 def _applies(entry: Tuned, params: Mapping[str, Any]) -> bool:
     """Whether a document holds for a scenario of these parameters."""
     plain = to_jsonable_python(dict(params))
-    return all(
-        plain.get(key) in (value if isinstance(value, list) else [value])
-        for key, value in entry.when.items()
-    )
+    return all(plain.get(key) in values for key, values in entry.options.items())
 
 
 def _flow(values: Mapping[str, Any]) -> str:

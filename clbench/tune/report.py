@@ -108,7 +108,7 @@ def document(
         "seed": search.seed,
         "rule": search.rule,
         "metric": metric.name,
-        "higher_is_better": metric.higher_is_better is not False,
+        "higher_is_better": search.tuning.up,
         "space": {axis.key: str(axis.space) for axis in search.axes},
         "sampler": sampler,
         "trials": [plain(trial) for trial in trials.all],
@@ -160,7 +160,7 @@ def draw(search: Search, trials: Trials, parts: Mapping[str, float]) -> Figure:
     history = panels[0]
     numbers, values = zip(*done, strict=True)
     history.plot(numbers, values, "o", color="0.55", label="trial")
-    so_far = _best_so_far(values, metric.higher_is_better is not False)
+    so_far = _best_so_far(values, search.tuning.up)
     history.step(numbers, so_far, where="post", color="tab:blue", label="best so far")
     default = [t for t in trials.all if not t.settings and t.value is not None]
     if default and default[0].value is not None:

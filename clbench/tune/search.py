@@ -83,7 +83,7 @@ class Search:
     def rule(self) -> str:
         """How the winner is chosen, as the start of a sentence."""
         metric, usual = self.tuning.metric, self._laid
-        most = "smallest" if metric.higher_is_better is False else "largest"
+        most = "largest" if self.tuning.up else "smallest"
         laid = ", ".join(f"{k}={write(v)}" for k, v in usual.items())
         told = f" ({laid})" if laid else ""
         return f"{most} {metric.definition}{told}, at seed {self.seed}"

@@ -49,9 +49,8 @@ def propose(search: Search, defaults: Settings, judge: Judge) -> Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    down = search.tuning.metric.higher_is_better is False
     study = optuna.create_study(
-        direction="minimize" if down else "maximize",
+        direction="maximize" if search.tuning.up else "minimize",
         sampler=optuna.samplers.TPESampler(seed=search.seed),
     )
     spaces = {axis.key: axis.distribution() for axis in search.axes}

@@ -137,9 +137,8 @@ class Trials:
     @property
     def ranked(self) -> list[Trial]:
         """Those that have a value, the best first; settings that came twice once."""
-        down = self._search.tuning.metric.higher_is_better is False
         once = {t.records: t for t in reversed(self.all) if t.value is not None}
-        sign = 1 if down else -1
+        sign = -1 if self._search.tuning.up else 1
         return sorted(once.values(), key=lambda t: (sign * (t.value or 0.0), t.number))
 
     @property

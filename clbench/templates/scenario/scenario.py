@@ -25,6 +25,7 @@ from clbench.contract import (
 )
 from clbench.matrix import Matrix
 from clbench.metrics.continual import forgetting_chaudhry
+from clbench.metrics.stream import tuning
 from clbench.models.roles import layers
 
 from .data import Clouds
@@ -35,10 +36,6 @@ MAIN = Metric(
     title="Average accuracy",
     definition="Mean over all tasks of the accuracy after the last.",
 )
-
-
-def _mean_at_the_end(matrix: Matrix, first: Matrix, params: Mapping[str, Any]) -> float:
-    return float(matrix.array("accuracy")[-1].mean())
 
 
 class Newcomer(Scenario):
@@ -69,16 +66,7 @@ class Newcomer(Scenario):
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     # How settings are chosen, on data held out of training: `clbench tune` asks for it,
     # and refuses where there is none.
-    tuning: ClassVar[Tuning | None] = Tuning(
-        metric=Metric(
-            name="validation",
-            title="Validation",
-            definition="mean accuracy over all tasks at the end, on held-out points",
-        ),
-        value=_mean_at_the_end,
-        fixed={"judged_on": "validation"},
-        usual={"arrival": "joint"},
-    )
+    tuning: ClassVar[Tuning | None] = tuning("accuracy", "points", within=())
 
     # Keywords with defaults and annotations are the command line. `seed` is reserved.
     def __init__(
