@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,17 @@ Values = Mapping[str, Any]
 """One value for each key that is set."""
 
 
-def resolve(overrides: Sequence[str]) -> tuple[list[Cell], Options]:
+def resolve(
+    overrides: Sequence[str], also: Collection[str] = ()
+) -> tuple[list[Cell], Options]:
     """The cells that `overrides` name, in the order of Hydra's sweeps, and the options.
 
     The leftmost sweep varies slowest. Of a key that is given twice the last counts.
     What a saved configuration sets lies below the command line.
+
+    Args:
+        overrides: As the user wrote them.
+        also: Keys that the command has besides, to be named where one is misspelt.
 
     Raises:
         InputError: An override is not understood; one line says what would be.
@@ -42,7 +48,7 @@ def resolve(overrides: Sequence[str]) -> tuple[list[Cell], Options]:
     options = Options()
     for document in saved or [[]]:
         settings = _merge(document, given)
-        _known(settings)
+        _known(settings, also)
         options = _options(settings)
         if options.plugins is not None:
             registry.use(options.plugins)
@@ -71,7 +77,7 @@ def _merge(saved: Sequence[Setting], given: Sequence[Setting]) -> dict[str, Sett
     return merged
 
 
-def _known(settings: Mapping[str, Setting]) -> None:
+def _known(settings: Mapping[str, Setting], also: Collection[str]) -> None:
     """Refuse keys that mean nothing, whatever the plugins."""
     options = option_keys()
     recipe = [f"recipe.{name}" for name in schema.parameters(Recipe)]
@@ -82,7 +88,7 @@ def _known(settings: Mapping[str, Setting]) -> None:
             continue
         if key in single or (first == "recipe" and rest):
             continue
-        near = registry.nearest(key, [EXPERIMENT, *single, *recipe])
+        near = registry.nearest(key, [EXPERIMENT, *single, *recipe, *also])
         raise InputError(f"unknown key '{key}'{near} ({grammar.HELP})")
 
 

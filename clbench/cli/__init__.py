@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from clbench import __version__, machine
-from clbench.cli.cells import RUN_HELP, resume, run
+from clbench.cli.cells import RUN_HELP, SWEEP_HELP, resume, run, sweep
 from clbench.cli.complaint import complain
 from clbench.cli.published import submit, verify
 from clbench.cli.standings import board, compare
@@ -62,6 +62,7 @@ def _common(
 
 
 app.command(help=RUN_HELP)(run)
+app.command(help=SWEEP_HELP)(sweep)
 app.command()(resume)
 app.command(help=TUNE_HELP)(tune)
 

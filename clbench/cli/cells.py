@@ -50,6 +50,27 @@ checkpoint. Exit code: 0 done (a cell that is
 unsupported says why), 1 a cell failed, 2 bad input, 130 interrupted.
 """
 
+SWEEP_HELP = """Run cells as `clbench run` does, several at a time.
+
+\b
+[bold]Examples[/]
+  clbench sweep strategy=pego,lora,codyra scenario=dg,clip seed=0,1,2
+  clbench sweep strategy=pego scenario=dg seed=0,1,2 workers=2 threads=1
+  clbench sweep strategy=lora scenario=dg device=cuda
+
+\b
+[bold]Keys[/], beside those of `clbench run`
+  executor=local          worker processes here
+  workers=NUMBER          cells at a time; unless given as many as there are GPUs, or
+                          else processors
+  threads=NUMBER          of each worker; unless given they share the processors
+  retries=1               how often a cell that failed is tried again
+
+A cell whose record exists is not run again, one that was stopped goes on from its
+checkpoint, one that another process runs is left to it. The first Ctrl-C lets cells
+write a checkpoint, the second ends them. Exit code: as of `clbench run`.
+"""
+
 
 def run(
     overrides: Overrides = None,
@@ -73,6 +94,21 @@ def run(
     if config:
         raise typer.Exit(running.configure(words))
     raise typer.Exit(running.run(words, force=force, quiet=quiet, json=json))
+
+
+def sweep(
+    overrides: Overrides = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again what has a record.")
+    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Run many cells at once. See `SWEEP_HELP`."""
+    from clbench.cli import sweeping
+
+    words = overrides or []
+    raise typer.Exit(sweeping.sweep(words, force=force, quiet=quiet, json=json))
 
 
 def resume(

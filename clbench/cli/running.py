@@ -6,16 +6,14 @@ import dataclasses
 import sys
 import traceback
 from collections.abc import Sequence
-from json import dumps
-from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from clbench import config, machine, registry
-from clbench.cli import summary
+from clbench import config, machine
+from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from clbench.record import Record
     from clbench.report import Reporter
     from clbench.resolved import Cell, Options
+    from clbench.standing import Standing
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 
@@ -118,20 +117,17 @@ class _Session:
         # JSON has standard output to itself.
         self._console = Console(stderr=options.json, quiet=options.quiet)
         self._done: list[tuple[Cell, Record]] = []
+        self._busy: list[Cell] = []
         self._codes: list[int] = []
 
     def run(self) -> int:
         """Run them all; the exit code."""
         use_threads(self._options.threads)
-        for number, cell in enumerate(self._cells, start=1):
-            if len(self._cells) > 1:
-                self._say(f"[bold][{number}/{len(self._cells)}][/] ", end="")
-            record = self._try(cell)
-            if record is None:
-                continue
-            self._done.append((cell, record))
-            if record.status == "interrupted":
-                raise KeyboardInterrupt
+        for cell in self._cells:
+            self._one(cell, wait=len(self._cells) == 1)
+        # What other processes run is waited for when there is nothing else to do.
+        for cell in self._busy:
+            self._one(cell, wait=True)
         if len(self._cells) > 1 and self._done:
             for table in summary.tables(self._done):
                 self._console.print(table)
@@ -139,7 +135,19 @@ class _Session:
         failed = any(record.status == "failed" for _, record in self._done)
         return max([FAILED if failed else 0, *self._codes])
 
-    def _try(self, cell: Cell) -> Record | None:
+    def _one(self, cell: Cell, *, wait: bool) -> None:
+        """Run `cell`, or leave it for later where another process runs it."""
+        if len(self._cells) > 1:
+            number = self._cells.index(cell) + 1
+            self._say(f"[bold][{number}/{len(self._cells)}][/] ", end="")
+        record = self._try(cell, wait=wait)
+        if record is None:
+            return
+        self._done.append((cell, record))
+        if record.status == "interrupted":
+            raise KeyboardInterrupt
+
+    def _try(self, cell: Cell, *, wait: bool) -> Record | None:
         """The record of `cell`; None where it leaves none, so that the next begins.
 
         Raises:
@@ -149,7 +157,7 @@ class _Session:
         from clbench import record as records  # with what it needs: slow to import
 
         try:
-            return self._cell(cell)
+            return self._cell(cell, wait=wait)
         except records.NotWritten as error:
             with self._reporter(cell) as reporter:
                 reporter.finish(error.record)
@@ -169,57 +177,49 @@ class _Session:
             self._codes.append(FAILED)
         return None
 
-    def _cell(self, cell: Cell) -> Record:
-        """The record of `cell`, as it was or as it now comes to be."""
+    def _cell(self, cell: Cell, *, wait: bool) -> Record | None:
+        """The record of `cell`, as it was or as it now comes to be.
+
+        None where another process runs it and it is left for later.
+        """
         from clbench import record as records  # with what it needs: slow to import
+        from clbench import standing
 
         path = records.path_of(self._options.out, cell)
         self._say(f"[bold]{escape(cell.label())}[/]")
-        found = self._found(cell, path)
-        if found is not None:
-            record = found
-        else:
-            with self._reporter(cell) as reporter:
-                record = self._run_cell(cell, reporter)
-                reporter.finish(record)
-            self._say(f"record: {escape(str(path))}")
+        waiting = self._waiting if wait else None
+        with standing.claim(cell, self._options, waiting=waiting) as found:
+            if found.busy:
+                self._say("another process runs it: left for later")
+                self._busy.append(cell)
+                return None
+            if found.record is not None:
+                record = found.record
+                self._had(found, path)
+            else:
+                if found.again:
+                    self._say(f"{found.again}: it is run again")
+                with self._reporter(cell) as reporter:
+                    record = self._run_cell(cell, reporter)
+                    reporter.finish(record)
+                self._say(f"record: {escape(str(path))}")
         if self._options.json:
-            facts = _facts(cell, record, path, ran=found is None)
-            sys.stdout.write(dumps(facts) + "\n")
-            sys.stdout.flush()
+            facts.show(cell, record, path, ran=found.record is None)
         return record
+
+    def _waiting(self) -> None:
+        self._say("another process runs it: waits for its record")
 
     def _run_cell(self, cell: Cell, reporter: Reporter) -> Record:
         from clbench.cell import run_cell  # imports torch and Avalanche: seconds
 
         return run_cell(cell, self._options, reporter)
 
-    def _found(self, cell: Cell, path: Path) -> Record | None:
-        """The record that makes running `cell` needless, if there is one."""
-        from clbench import record as records
-
-        if self._options.force or not path.is_file():
-            return None
-        record = records.read(path)
-        version = registry.load("scenario", cell.scenario.name).version
-        if record.status != "ok":
-            self._say(f"its record says {record.status}: it is run again")
-            return None
-        if record.scenario.version != version:
-            self._say(
-                f"its record is of version {record.scenario.version} of the scenario, "
-                f"which is now {version}: it is run again"
-            )
-            return None
-        if self._options.keep and not records.model_path(path).is_file():
-            self._say("it has a record, but no model was kept: it is run again")
-            return None
+    def _had(self, found: Standing, path: Path) -> None:
+        """Say that a record makes a run needless."""
         self._say(f"has a record, --force runs it again: {escape(str(path))}")
-        for member, known in zip(cell.strategy, record.strategy.members, strict=True):
-            now = registry.get("strategy", member.name).origin.sha256
-            if known.origin.sha256 != now:
-                self._say(f"[yellow]the source of {member.name} has changed since[/]")
-        return record
+        for name in found.changed:
+            self._say(f"[yellow]the source of {name} has changed since[/]")
 
     def _reporter(self, cell: Cell) -> Reporter:
         from clbench.report import QuietReporter, Reporter
@@ -243,24 +243,3 @@ class _Session:
 
     def _say(self, text: str, end: str = "\n") -> None:
         self._console.print(text, end=end, highlight=False, soft_wrap=True)
-
-
-def _facts(cell: Cell, record: Record, path: Path, *, ran: bool) -> dict[str, Any]:
-    """One cell for `--json`."""
-    from clbench.report import scores_of
-
-    plain = cell.to_dict()
-    scores = scores_of(record) if record.status == "ok" else {}
-    return {
-        "strategy": cell.name,
-        "scenario": cell.scenario.name,
-        "seed": cell.seed,
-        "params": {"strategy": plain["strategy"], "scenario": plain["scenario"]},
-        "status": record.status,
-        "reason": record.reason,
-        # JSON has no NaN: a score that is not defined is null.
-        "scores": {k: None if isnan(v) else v for k, v in scores.items()},
-        "record": str(path),
-        "ran": ran,
-        "command": cell.command(),
-    }

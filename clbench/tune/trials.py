@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from clbench import record as records
-from clbench import registry
+from clbench import standing
 from clbench.contract import InputError
 from clbench.matrix import Matrix
 from clbench.record import Record
@@ -19,6 +19,7 @@ from clbench.tune.axes import Settings
 from clbench.tune.search import Search
 
 if TYPE_CHECKING:
+    from clbench.record import Status
     from clbench.report import Reporter
     from clbench.resolved import Cell, Options
 
@@ -94,11 +95,8 @@ class Trials:
         found: list[Record] = []
         ran, reason = False, ""
         for cell in cells:
-            entry = self._known(cell)
-            now = entry is None
-            if entry is None:
-                entry = self._run(cell, self._options, self._reporter)
-                ran = True
+            entry, now = self._settle(cell)
+            ran = ran or now
             self._cell_done(now)
             found.append(entry)
             if entry.status != "ok":
@@ -146,21 +144,19 @@ class Trials:
         """How many settings were tried, failed ones included."""
         return len({trial.records for trial in self.all})
 
-    def _known(self, cell: Cell) -> Record | None:
-        """The record that makes running `cell` needless, if there is one."""
-        path = records.path_of(self._options.out, cell)
-        if self._options.force or not path.is_file():
-            return None
-        entry = records.read(path)
-        version = registry.load("scenario", cell.scenario.name).version
-        again = ("interrupted", "failed") if self._retry else ("interrupted",)
-        if entry.status in again or entry.scenario.version != version:
-            return None
-        for member in entry.strategy.members:
-            now = registry.get("strategy", member.name).origin.sha256
-            if member.origin.sha256 != now:
-                self.changed.add(member.name)
-        return entry
+    def _settle(self, cell: Cell) -> tuple[Record, bool]:
+        """The record of `cell`, and whether it was run for it now."""
+        again: tuple[Status, ...] = ("interrupted",)
+        if self._retry:
+            again = (*again, "failed")
+        with standing.claim(cell, self._options, again, self._waiting) as found:
+            self.changed.update(found.changed)
+            if found.record is not None:
+                return found.record, False
+            return self._run(cell, self._options, self._reporter), True
+
+    def _waiting(self) -> None:
+        self._reporter.note("another process runs this trial: waits for its record")
 
     def _failure(self, cell: Cell, entry: Record) -> str:
         if entry.status == "unsupported":

@@ -1,0 +1,142 @@
+"""`clbench sweep`: many cells at once, what is shown of them, and the exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from clbench import config
+from clbench.cli import facts, summary
+from clbench.cli.running import FAILED, INTERRUPTED, REFUSED
+from clbench.sweep import options as sweep_options
+
+if TYPE_CHECKING:
+    from clbench.resolved import Cell, Options
+    from clbench.sweep.driver import Task
+    from clbench.sweep.executor import Executor
+    from clbench.sweep.options import Asked
+
+
+def sweep(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
+    """Run every cell that has no record yet, several at a time.
+
+    Args:
+        words: Overrides, as the user wrote them: of cells, and of the sweep.
+        force: Whether cells are run again that have a record.
+        quiet: Whether nothing is shown.
+        json: Whether standard output has one JSON object for each cell.
+
+    Returns:
+        The exit code: 0 done, 1 a cell failed, 2 one was refused, 130 interrupted.
+
+    Raises:
+        InputError: The overrides cannot be run.
+    """
+    try:
+        sweep_options.launched()
+        asked = sweep_options.read(words)
+        cells, options = config.resolve(asked.words, sweep_options.KEYS)
+        options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
+        return _Session(asked, cells, options).run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the same command goes on where it stopped\n")
+        return INTERRUPTED
+
+
+class _Session:
+    """One command's sweep.
+
+    Args:
+        asked: What the user wrote.
+        cells: What is run.
+        options: How.
+    """
+
+    def __init__(self, asked: Asked, cells: Sequence[Cell], options: Options) -> None:
+        self._asked, self._cells = asked, cells
+        executor = sweep_options.choose(asked, options, len(cells))
+        self._executor: Executor = executor
+        self._options = dataclasses.replace(options, threads=executor.threads)
+        # JSON has standard output to itself.
+        self._console = Console(stderr=options.json, quiet=options.quiet)
+
+    def run(self) -> int:
+        """Run them all; the exit code."""
+        from clbench.sweep.driver import Sweep
+        from clbench.sweep.table import View, clock
+
+        several = "s" if len(self._cells) > 1 else ""
+        self._say(f"{len(self._cells)} cell{several} on {self._executor.place}")
+        view = View(self._console, self._executor.workers)
+        made = Sweep(
+            self._cells,
+            # Workers show nothing: what they tell is shown here.
+            dataclasses.replace(self._options, quiet=True),
+            self._executor,
+            self._asked.options.retries,
+            view,
+        )
+        view.watch(made.tasks)
+        try:
+            with view:
+                made.run()
+        finally:
+            self._json(made.tasks)
+        self._summary(made.tasks)
+        self._say(f"took {clock(made.seconds)}: {_counts(made.tasks)}")
+        self._say(f"next: {escape(self._next(made.tasks))}")
+        return max([0, *map(_code, made.tasks)])
+
+    def _summary(self, tasks: Sequence[Task]) -> None:
+        """The scores, and why cells have none."""
+        done = [(task.cell, task.record) for task in tasks if task.record is not None]
+        if done:
+            for table in summary.tables(done):
+                self._console.print(table)
+        for task in tasks:
+            if task.bad and task.record is None:
+                line = f"{task.cell.label()} {task.outcome}: {task.reason}"
+                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _json(self, tasks: Sequence[Task]) -> None:
+        """One line for each cell that is done, in the order of the command line."""
+        if not self._options.json:
+            return
+        for task in tasks:
+            if task.record is not None:
+                facts.show(task.cell, task.record, task.path, ran=task.ran)
+            elif task.state == "done":
+                facts.show_lost(task.cell, task.outcome, task.reason)
+
+    def _next(self, tasks: Sequence[Task]) -> str:
+        """The command that makes sense now."""
+        for task in tasks:
+            if task.bad:
+                return f"{task.cell.command()}  (run again what failed)"
+        runs = self._options.out
+        return "clbench board" + ("" if runs == Path("runs") else f" runs={runs}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def _counts(tasks: Sequence[Task]) -> str:
+    """`6 run, 1 had a record, 1 failed`."""
+    bad = sum(task.bad for task in tasks)
+    had = sum(not task.ran and not task.bad for task in tasks)
+    ran = len(tasks) - bad - had
+    parts = {"run": ran, "had a record": had, "failed": bad}
+    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+
+
+def _code(task: Task) -> int:
+    """The exit code that a cell asks for."""
+    if not task.bad:
+        return 0
+    return REFUSED if task.outcome == "refused" else FAILED

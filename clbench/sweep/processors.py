@@ -1,0 +1,28 @@
+"""What there is to compute with."""
+
+from __future__ import annotations
+
+import os
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpus(device: str) -> list[str]:
+    """The GPUs that cells of `device` take turns on, as CUDA_VISIBLE_DEVICES has them.
+
+    Empty where cells run on processors, or on an accelerator that is not CUDA's.
+    """
+    if device not in ("auto", "cuda"):
+        return []
+    import torch  # slow to import
+
+    # Counting makes no context, which would keep memory of each.
+    count = torch.cuda.device_count()
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    named = [name.strip() for name in given.split(",") if name.strip()]
+    return (named or [str(n) for n in range(count)])[:count]
