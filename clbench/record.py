@@ -242,10 +242,19 @@ def write(record: Record, path: Path) -> None:
     Raises:
         ValueError: A number in it is NaN or infinite.
     """
+    write_bytes(path, encode(record))
+
+
+def encode(record: Record) -> bytes:
+    """The content of the file of `record`, its hash included.
+
+    Raises:
+        ValueError: A number in it is NaN or infinite.
+    """
     document = record.model_dump(mode="json")
     document["sha256"] = digest(document)
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    return (text + "\n").encode()
 
 
 def write_bytes(path: Path, *content: bytes | memoryview) -> None:

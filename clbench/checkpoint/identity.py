@@ -21,7 +21,7 @@ SCHEMA = 1
 ASIDE = frozenset(
     {
         *("avalanche", "board", "check", "cli", "strategies", "scenarios"),
-        *("templates", "tracking", "tune", "verify", "page"),
+        *("estimate", "templates", "tracking", "tune", "verify", "page"),
     }
 )
 """Folders of clbench whose code has no part in a cell, or is a plugin's."""

@@ -1,0 +1,78 @@
+"""What was estimated and what it took: cells timed for a few steps, then run.
+
+Each embedded cell is first timed as `clbench sweep --plan` does, then run; both are
+printed side by side, with what was counted. Steps may be cut short to save time.
+
+    python benchmarks/plan.py --steps 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from clbench import config, record
+from clbench.cell import run_cell
+from clbench.cli.planning import span
+from clbench.cli.running import use_threads
+from clbench.estimate.worker import Worker
+from clbench.report import QuietReporter
+
+CELLS: Sequence[Sequence[str]] = (
+    ("strategy=lora", "scenario=dg", "scenario.target=sketch"),
+    ("strategy=pego", "scenario=dg", "scenario.target=sketch"),
+    ("strategy=ewc", "scenario=clip"),
+    ("strategy=lwf", "scenario=clip"),
+    ("strategy=mtlora", "scenario=mtl"),
+    ("strategy=ofs_dpo", "scenario=dpo"),
+    ("strategy=increlora", "scenario=nlu"),
+)
+
+
+def main() -> None:
+    """Time, run and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, help="Of every cell; its own unless given")
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    use_threads(given.threads)
+    print(
+        "| cell | estimated | true, s | true / estimated | steps | rows | disk, kB: "
+        "estimated | true | memory, MB: estimated | true |"
+    )
+    print("| --- | --- " + "| --: " * 8 + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        for words in CELLS:
+            print(_line([*words, f"out={folder}"], given.steps, given.threads))
+
+
+def _line(words: Sequence[str], steps: int | None, threads: int) -> str:
+    more = [] if steps is None else [f"scenario.steps={steps}"]
+    (cell,), options = config.resolve([*words, *more])
+    with Worker(options, threads) as worker:
+        timed = worker.time(cell)
+    made = run_cell(cell, options, QuietReporter())
+    if made.cost is None or made.status != "ok":
+        raise SystemExit(f"{cell.label()}: {made.reason}")
+    path = record.path_of(options.out, cell)
+    beside = sum(p.stat().st_size for p in Path(path.parent).glob(f"{path.stem}*"))
+    spent, expected = made.cost.seconds["total"], timed.seconds
+    parts = [
+        cell.label(),
+        span(expected),
+        f"{spent:.1f}",
+        f"{spent / expected.middle:.2f}",
+        f"{timed.total_steps} / {made.cost.steps}",
+        f"{timed.evaluations} / {len(made.rows)}",
+        f"{timed.sizes.record / 1e3:.0f}",
+        f"{beside / 1e3:.0f}",
+        f"{timed.peak / 1e6:.0f}",
+        f"{made.cost.peak_bytes / 1e6:.0f}",
+    ]
+    return "| " + " | ".join(parts) + " |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""What a sweep will cost, as a table or as JSON, before any of it is run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Never
+
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from clbench.estimate.bundles import Bundle, bundled
+from clbench.estimate.plan import NOT_COUNTED, Line, Plan, plan
+from clbench.estimate.timed import Span
+from clbench.estimate.worker import Worker
+
+if TYPE_CHECKING:
+    from clbench.resolved import Cell, Options
+
+
+def show(
+    cells: Sequence[Cell], options: Options, workers: int, threads: int | None
+) -> Plan:
+    """Time a few steps of what `cells` are, and print what all of them will take.
+
+    Args:
+        cells: Of the sweep.
+        options: How they would run; `json` prints one object, `quiet` shows no bar.
+        workers: Cells that would run at a time.
+        threads: CPU threads of each; None leaves the choice to torch.
+    """
+    found = _timed(bundled(cells, options), options, workers, threads)
+    if options.json:
+        sys.stdout.write(json.dumps(found.to_dict()) + "\n")
+    else:
+        console = Console()
+        console.print(table(found))
+        for line in facts(found):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return found
+
+
+def _timed(
+    bundles: Sequence[Bundle], options: Options, workers: int, threads: int | None
+) -> Plan:
+    terminal = sys.stderr.isatty()
+    bar: tqdm[Never] = tqdm(
+        total=len(bundles),
+        desc="timing",
+        unit="kind of cell",
+        bar_format="{desc}: {n}/{total} [{elapsed}<{remaining}] {postfix}",
+        mininterval=0.1 if terminal else 10,
+        dynamic_ncols=terminal,
+        disable=options.quiet,
+        leave=False,
+    )
+    begun = 0
+
+    def tell(bundle: Bundle) -> None:
+        nonlocal begun
+        bar.update(begun - bar.n)
+        bar.set_postfix_str(bundle.name)
+        begun += 1
+
+    with bar, Worker(options, threads) as worker:
+        return plan(bundles, worker, workers, tell)
+
+
+def table(found: Plan) -> Table:
+    """A row for every kind of cell, and one for all."""
+    made = Table(box=None, padding=(0, 2, 0, 0))
+    made.add_column("cells")
+    names = ("to run", "steps", "evaluations", "a cell", "all of them", "memory")
+    for name in names:
+        made.add_column(name, justify="right")
+    for line in found.lines:
+        made.add_row(line.bundle.name, *_row(line))
+    if len(found.lines) > 1:
+        plain = found.to_dict()
+        made.add_row(
+            "all",
+            _left(plain["to_run"], plain["cells"]),
+            f"{plain['steps']:,}",
+            f"{plain['evaluations']:,}",
+            "",
+            duration(found.work.middle),
+            size(found.memory["cell"]),
+            style="bold",
+        )
+    return made
+
+
+def _row(line: Line) -> list[str]:
+    cells = _left(line.count, len(line.bundle.cells))
+    timed = line.timed
+    if timed is None:
+        return [cells, *["-"] * 5]
+    total = sum((cell.middle for cell in line.cells), 0.0)
+    return [
+        cells,
+        f"{line.steps:,}",
+        f"{line.evaluations:,}",
+        span(timed.seconds),
+        duration(total),
+        size(timed.peak),
+    ]
+
+
+def _left(count: int, of: int) -> str:
+    return str(count) if count == of else f"{count} of {of}"
+
+
+def facts(found: Plan) -> list[str]:
+    """What is to be said below the table."""
+    plain, lines = found.to_dict(), []
+    for line in found.lines:
+        if line.reason:
+            what = "unsupported" if line.unsupported else "not timed"
+            lines.append(f"{what}: {line.bundle.name}: {line.reason}")
+    if plain["done"]:
+        lines.append(f"{plain['done']} of {plain['cells']} cells have a record")
+    if plain["stopped"]:
+        lines.append(f"{plain['stopped']} go on from a checkpoint, what is done is off")
+    work = f"time: {span(found.work)} of work"
+    if found.workers > 1:
+        work += f", {span(found.wall)} with {found.workers} workers at the least"
+    disk, memory = found.disk, found.memory
+    parts = [f"{size(disk['records'])} of records"]
+    if disk["models"]:
+        parts.append(f"{size(disk['models'])} of models")
+    parts.append(f"{size(disk['checkpoints'])} of checkpoints meanwhile")
+    peak = f"memory: {size(memory['cell'])} for the largest cell"
+    if found.workers > 1:
+        peak += f", {size(memory['together'])} for {found.workers} at a time"
+    judged = (
+        f"judged: {plain['evaluations']:,} evaluation passes, "
+        f"{plain['judgements']:,} tasks in all of them"
+    )
+    return [
+        *lines,
+        work,
+        f"disk: at most {', '.join(parts)}",
+        peak,
+        judged,
+        f"not counted: {'; '.join(NOT_COUNTED)}",
+    ]
+
+
+def span(seconds: Span) -> str:
+    """`12 min (10 to 14 min)`; without a range where there is none."""
+    low, middle, high = map(duration, (seconds.low, seconds.middle, seconds.high))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that people would use: `0.4 s`, `35 s`, `12 min`, `3.4 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(count: float) -> str:
+    """Bytes with a unit: `12 kB`, `3.4 GB`."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

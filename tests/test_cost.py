@@ -1,0 +1,237 @@
+"""What a sweep will cost is told before it is run, and holds when it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from clbench import record, registry
+from clbench.cli import planning, running
+from clbench.config import resolve
+from clbench.estimate import trial
+from clbench.estimate.bundles import bundled
+from clbench.estimate.plan import FILES, Line, Plan
+from clbench.estimate.timed import Part, Sizes, Span, Timed
+
+ROOT = Path(__file__).resolve().parents[1]
+
+BROKEN = '''
+"""Strategies that go wrong, each in its own way."""
+
+import os
+
+from clbench.contract import Strategy
+
+
+class Broken(Strategy):
+    """Goes wrong.
+
+    Args:
+        how: In which way.
+    """
+
+    def __init__(self, *, how: str = "raises") -> None:
+        self.how = how
+
+    def before_step(self, run):
+        if self.how == "raises":
+            raise RuntimeError("the second law of thermodynamics")
+        os.kill(os.getpid(), 9)
+'''
+
+
+@pytest.fixture
+def toys(tmp_path):
+    """`scenario=toy` and `strategy=broken`, in processes that are started as well."""
+    before = os.environ.get(registry.VARIABLE)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "broken.py").write_text(BROKEN)
+    registry.use(ROOT / "benchmarks" / "plugins")
+    registry.use(mine)
+    yield
+    if before is None:
+        del os.environ[registry.VARIABLE]
+    else:
+        os.environ[registry.VARIABLE] = before
+
+
+PAIRS = (
+    ("strategy=lora", "of=dg"),
+    ("strategy=replay", "of=clip", "scenario.stretch=3"),
+    ("strategy=increlora", "of=clip"),
+    ("strategy=pego+ewc", "of=nlu", "scenario.stretch=2"),
+    ("strategy=mtlora", "of=mtl", "scenario.settings={arrival: sequential}"),
+    ("strategy=zeroshot", "of=clip"),
+    ("strategy=cofs_dpo", "of=dpo"),
+)
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("words", PAIRS, ids=" ".join)
+def test_what_is_counted_is_what_the_record_then_says(toys, tmp_path, words):
+    words = [w.replace("of=", "scenario.of=") for w in words]
+    words += ["scenario=toy", f"out={tmp_path / 'runs'}", "checkpoint.every=0"]
+    (cell,), options = resolve(words)
+    timed = trial.measure(cell, options)
+    assert not (tmp_path / "runs").exists()
+    sizes = []
+    keep = record.write_bytes
+
+    def write(path, *content):
+        keep(path, *content)
+        sizes.append((path.name, path.stat().st_size))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record, "write_bytes", write)
+        assert running.run(words, force=False, quiet=True, json=False) == 0
+    made = record.read(record.path_of(options.out, cell))
+    assert made.status == "ok"
+    assert made.cost is not None
+    assert timed.total_steps == made.cost.steps
+    assert timed.evaluations == len(made.rows)
+    assert timed.judgements == sum(len(row.scores) for row in made.rows)
+    assert 0 < sum(files(options.out).values()) <= timed.sizes.record
+    written = [size for name, size in sizes if ".checkpoint-" in name]
+    assert all(size <= timed.sizes.checkpoint for size in written)
+    assert written
+
+
+def test_timing_leaves_no_trace(toys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
+    (cell,), options = resolve(
+        ["strategy=finetune", "scenario=toy", "scenario.of=clip"]
+    )
+    trial.measure(cell, options)
+    before = files(tmp_path)
+    state = torch.get_rng_state()
+    again = trial.measure(cell, options)
+    assert files(tmp_path) == before
+    assert torch.equal(torch.get_rng_state(), state)
+    assert os.environ["CLBENCH_CACHE"] == str(tmp_path / "cache")
+    # Where everything is in the cache, no time is set aside for filling it.
+    assert again.caches < 1
+
+
+def test_what_goes_wrong_is_a_line_and_not_the_end(toys, tmp_path, capsys):
+    cells, options = [], None
+    for words in (
+        ["strategy=broken", "strategy.how='is killed',raises"],
+        ["strategy=zeroshot,finetune", "seed=0,1"],
+    ):
+        found, options = resolve([*words, "scenario=toy", f"out={tmp_path / 'runs'}"])
+        cells += found
+    options = dataclasses.replace(options, json=True, quiet=True)
+    planning.show(cells, options, workers=2, threads=1)
+    said = json.loads(capsys.readouterr().out)
+    reasons = {line["cells"]: line["reason"] for line in said["lines"]}
+    assert reasons == {
+        "broken on toy how=is killed": "its process was killed by SIGKILL (out of "
+        "memory?)",
+        "broken on toy": "RuntimeError: the second law of thermodynamics",
+        "zeroshot on toy": "the model has no zero-shot head: its head starts at random",
+        "finetune on toy": None,
+    }
+    assert (said["cells"], said["to_run"], said["done"]) == (6, 6, 0)
+    assert (said["unsupported"], said["not_timed"]) == (2, 2)
+    assert said["steps"] == 2 * said["lines"][-1]["of_one"]["steps"] > 0
+    assert said["memory_bytes"]["together"] == 2 * said["memory_bytes"]["cell"] > 1e8
+    assert (
+        said["seconds"]["low"] <= said["seconds"]["middle"] <= said["seconds"]["high"]
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_cells_that_cost_the_same_are_timed_once(tmp_path, runs):
+    runs(strategy="lora", seeds=(0,), targets=("photo", "sketch"))
+    words = ["strategy=lora,pego", "scenario=dg", "seed=0,1", "tuned=false"]
+    cells, options = resolve([*words, f"out={runs.folder}"])
+    lora, pego = bundled(cells, options)
+    assert (len(lora.cells), lora.done, len(lora.left)) == (8, 2, 6)
+    assert (len(pego.cells), pego.done) == (8, 0)
+    assert lora.name == "lora on dg"
+    anew = dataclasses.replace(options, force=True)
+    assert bundled(cells, anew)[0].done == 0
+    other, _ = resolve([*words, "strategy.rank=2"])
+    assert {b.key for b in bundled(other, options)}.isdisjoint({lora.key, pego.key})
+
+
+def timed(seconds: float, checkpoint: int = 10) -> Timed:
+    """Of a cell of one step and one row that takes so long."""
+    return Timed(
+        steps=[1],
+        every=None,
+        tasks=3,
+        caches=0.0,
+        prepare=0.0,
+        first=0.0,
+        rows=[0.0],
+        parts=[Part(True, 0.0, [seconds], 0.0)],
+        sizes=Sizes(record=5, checkpoint=checkpoint, model=0),
+        peak=100,
+    )
+
+
+def test_workers_share_the_work_but_no_cell(tmp_path):
+    words = ["strategy=lora,pego", "scenario=dg", "seed=0,1", f"out={tmp_path}"]
+    cells, options = resolve([*words, "scenario.target=sketch"])
+    short, long = bundled(cells, options)
+    lines = [Line(short, timed(1)), Line(long, timed(4, checkpoint=30))]
+    alone, two, many = (Plan(lines, n, startup=0.5) for n in (1, 2, 20))
+    assert alone.work == Span.exactly(10)
+    assert alone.wall == Span.exactly(10.5)
+    assert two.wall == Span.exactly(5.5)
+    assert many.wall == Span.exactly(4.5), "no cell is done before it is done"
+    assert two.disk["records"] == 20
+    assert two.disk["checkpoints"] == FILES * (30 + 30)
+    assert many.memory == {"cell": 100, "together": 400}
+
+
+def test_seconds_are_added_up_as_a_cell_spends_them():
+    cell = Timed(
+        steps=[100, 50, 50],
+        every=25,
+        tasks=2,
+        caches=7.0,
+        prepare=3.0,
+        first=1.0,
+        rows=[2.0, 4.0],
+        parts=[
+            Part(True, 0.5, [9.0, 0.1, 0.2, 0.3], 1.5),
+            Part(True, 0.0, [1.0, 0.4, 0.4], 2.0),
+        ],
+        sizes=Sizes(),
+        peak=0,
+    )
+    assert cell.total_steps == 200
+    # Before training; at 25, 50, 75 and 100; at 25 and 50, twice.
+    assert cell.evaluations == 1 + 4 + 2 + 2
+    assert cell.judgements == 18
+    first = 0.5 + 9 + 99 * 0.2 + 1.5
+    later = 1 + 49 * 0.4 + 2
+    assert cell.seconds.middle == pytest.approx(3 + 1 + first + 2 * later + 8 * 3)
+    spread = cell.seconds.high - cell.seconds.low
+    assert spread == pytest.approx(99 * 0.1 + 8 * 2)
+    nothing = dataclasses.replace(cell, parts=[Part(False, 0.0, [], 0.0)])
+    assert (nothing.total_steps, nothing.evaluations) == (0, 4)
+    assert Timed.from_dict(json.loads(json.dumps(cell.to_dict()))) == cell
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.34, "0.3 s"), (42, "42 s"), (600, "10 min"), (9000, "2.5 h")],
+)
+def test_times_are_said_as_people_say_them(seconds, text):
+    assert planning.duration(seconds) == text
