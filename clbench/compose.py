@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clbench.contract import Experience, Group, InputError, Problem, Recipe, Strategy
+from clbench.masking import expanded
 from clbench.registry import load
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def build(cell: Cell) -> Strategy:
         InputError: A plugin is unknown, refuses its parameters, or two of them want
             what has one owner.
     """
-    members = {m.name: load("strategy", m.name)(**m.params) for m in cell.strategy}
+    members = {
+        m.name: load("strategy", m.name)(**expanded(m.params)) for m in cell.strategy
+    }
     if len(members) == 1:
         return next(iter(members.values()))
     return Composite(members)

@@ -12,6 +12,7 @@ from clbench import compose, grammar, registry, schema
 from clbench.choices import Choices
 from clbench.contract import InputError, Recipe
 from clbench.grammar import Setting
+from clbench.masking import homely
 from clbench.plugin import GROUPS, Kind
 from clbench.resolved import Cell, Options, PluginChoice, Seed, option_keys
 from clbench.schema import Parameter
@@ -155,8 +156,8 @@ def _cells(
             for m, entries in plain.items()
         } | {"scenario.": fold, "recipe.": recipe}
         yield Cell(
-            strategy=tuple(PluginChoice(m, e.values) for m, e in plain.items()),
-            scenario=PluginChoice(name, fold.values),
+            strategy=tuple(PluginChoice(m, homely(e.values)) for m, e in plain.items()),
+            scenario=PluginChoice(name, homely(fold.values)),
             seed=_seed(values),
             recipe=recipe.values,
             origins={p + k: o for p, e in parts.items() for k, o in e.origins.items()},

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from clbench import __version__
+from clbench.assets import door
 from clbench.record import Environment
 
 PACKAGES = (
@@ -31,6 +32,7 @@ def environment(threads: int) -> Environment:
         versions=versions(),
         commit=commit,
         dirty=dirty,
+        trust_remote_code=door.current().trust_remote_code,
     )
 
 

@@ -14,16 +14,19 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
 )
 
 from clbench.contract import InputError
+from clbench.inside import inside
+from clbench.masking import clean
 from clbench.matrix import Matrix, Row
 from clbench.migration import migrate
 
@@ -38,6 +41,10 @@ TUNING = "tuning"
 """Folder, in that of the records, of trials: they choose settings, boards pass by."""
 
 Status = Literal["ok", "failed", "interrupted", "unsupported"]
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+ -]*$")]
+"""What files and folders are called by: it leads nowhere else."""
 
 
 class Part(BaseModel):
@@ -58,7 +65,7 @@ class Origin(Part):
 class Plugin(Part):
     """A plugin, its parameters, defaults included, and its code."""
 
-    name: str
+    name: Name
     params: dict[str, Any]
     origin: Origin
 
@@ -75,7 +82,7 @@ class DataCard(Part):
 class StrategyPart(Part):
     """The strategy: one plugin, or several that learned together."""
 
-    name: str = Field(description="names of the members joined by +")
+    name: Name = Field(description="names of the members joined by +")
     members: list[Plugin]
 
 
@@ -133,13 +140,16 @@ class Environment(Part):
     versions: dict[str, str]
     commit: str | None = Field(description="of the checkout it ran from, if it did")
     dirty: bool | None = Field(description="whether that checkout had other changes")
+    trust_remote_code: bool = Field(
+        False, description="whether code that models of the hub bring along could run"
+    )
 
 
 class Record(Part):
     """One cell's record."""
 
     schema_version: int = SCHEMA
-    key: str
+    key: Name
     status: Status
     reason: str | None = None
     step_failed: int | None = Field(None, description="steps done before it failed")
@@ -209,8 +219,12 @@ def _known(values: dict[str, float | None]) -> Mapping[str, float]:
 
 
 def path_of(out: Path, cell: Cell) -> Path:
-    """Where the record of `cell` lies under `out`."""
-    return out / cell.scenario.name / f"{cell.name}--{cell.key()}.json"
+    """Where the record of `cell` lies under `out`.
+
+    Raises:
+        InputError: A name or a link leads out of `out`.
+    """
+    return inside(out, cell.scenario.name, f"{cell.name}--{cell.key()}.json")
 
 
 def outcomes_path(path: Path) -> Path:
@@ -239,6 +253,8 @@ def checkpoint_paths(path: Path) -> tuple[Path, ...]:
 def write(record: Record, path: Path) -> None:
     """Write `record`: all of it or nothing, whatever happens meanwhile.
 
+    Secrets in it are masked, and home folders are `~`.
+
     Raises:
         ValueError: A number in it is NaN or infinite.
     """
@@ -251,7 +267,7 @@ def encode(record: Record) -> bytes:
     Raises:
         ValueError: A number in it is NaN or infinite.
     """
-    document = record.model_dump(mode="json")
+    document = clean(record.model_dump(mode="json"))
     document["sha256"] = digest(document)
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
     return (text + "\n").encode()

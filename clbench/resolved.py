@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 from clbench import schema
 from clbench.contract import Count, NonNegative, Recipe
 from clbench.grammar import write
+from clbench.masking import clean, homely
 from clbench.plugin import Kind
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Cell:
         plain = self.to_dict()
         for name in ("origins", "tuned", "trials"):
             del plain[name]
-        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(clean(plain), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def label(self) -> str:
@@ -204,6 +205,8 @@ class Options:
         checkpoint_every: Minutes between checkpoints; 0 is at the ends of experiences
             only, null is none.
         keep: Whether the trained model is kept beside its record, for `clbench export`.
+        trust_remote_code: Whether code that a model of the hub brings along may run;
+            the record says so.
         track: Where cells that were run are sent to be watched; see docs/tracking.md.
         force: Run cells again whose record exists.
         quiet: Show no progress.
@@ -217,6 +220,7 @@ class Options:
     threads: Count | None = None
     checkpoint_every: NonNegative | None = 10.0
     keep: bool = False
+    trust_remote_code: bool = False
     track: Literal["none", "tensorboard", "wandb", "mlflow", "trackio"] = "none"
     force: bool = False
     quiet: bool = False
@@ -226,7 +230,11 @@ class Options:
 def option_keys() -> dict[str, schema.Parameter]:
     """Every option but the flags by its key on the command line: `checkpoint.every`."""
     known = schema.parameters(Options)
-    return {k.replace("_", "."): p for k, p in known.items() if k not in FLAGS}
+    return {
+        k.replace("checkpoint_", "checkpoint."): p
+        for k, p in known.items()
+        if k not in FLAGS
+    }
 
 
 FLAGS = ("force", "quiet", "json")
@@ -255,4 +263,4 @@ def _chosen(kind: Kind, name: str, params: Mapping[str, Any]) -> PluginChoice:
         )
         for key, value in params.items()
     }
-    return PluginChoice(name, values)
+    return PluginChoice(name, homely(values))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 UNFINISHED: tuple[Status, ...] = ("failed", "interrupted", "unsupported")
 """Of a record with one of these `clbench run` runs the cell again."""
 
+ASKED = ("trust_remote_code",)
+"""Options that an environment knows: a record made without one is not made with it."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -63,6 +66,9 @@ def find(
             again=f"its record is of version {entry.scenario.version} of the scenario, "
             f"which is now {version}"
         )
+    for name in ASKED:
+        if getattr(options, name) and not getattr(entry.environment, name):
+            return Standing(again=f"its record was made without {name}=true")
     # What did not end well never had a model to keep.
     kept = entry.status != "ok" or records.model_path(path).is_file()
     if options.keep and not kept:

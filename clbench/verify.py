@@ -18,6 +18,7 @@ from typing import Any
 
 from clbench import registry, schema
 from clbench.contract import InputError
+from clbench.masking import expanded, homely
 from clbench.record import Record, numbers
 from clbench.report import Reporter
 from clbench.resolved import Cell, Options, PluginChoice
@@ -116,12 +117,14 @@ def prepare(record: Record, path: Path, given: Mapping[str, Any]) -> Cell:
                 key=f"scenario.{key}",
                 see=schema.see("scenario", name),
             )
-        elif isinstance(params.get(key), str) and not Path(params[key]).exists():
+        elif isinstance(params.get(key), str) and not (
+            Path(expanded(params[key])).exists()
+        ):
             raise InputError(
                 f"{path}: its data lay in {params[key]}, which is not here: give "
                 f"scenario.{key}={key.upper()}"
             )
-    return dataclasses.replace(cell, scenario=PluginChoice(name, params))
+    return dataclasses.replace(cell, scenario=PluginChoice(name, homely(params)))
 
 
 def verify(

@@ -20,6 +20,7 @@ from pydantic_core import to_jsonable_python
 from clbench import outcomes, record, registry
 from clbench.contract import Experience, InputError, Scenario
 from clbench.environment import environment
+from clbench.masking import clean, expanded
 from clbench.matrix import Row
 from clbench.plugin import Kind
 from clbench.record import (
@@ -101,7 +102,7 @@ def assemble(
         learned: See `learned`.
         step_flops: Operations of one step; None where nothing was set up to be learned.
     """
-    return Record(
+    made = Record(
         key=cell.key(),
         status=outcome.status,
         reason=outcome.reason,
@@ -131,6 +132,8 @@ def assemble(
         command=cell.command(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    # Trackers are sent this one, so it has nothing that the file has not.
+    return Record.model_validate(clean(made.model_dump()))
 
 
 def write(
@@ -194,7 +197,7 @@ def _plugin(kind: Kind, choice: PluginChoice) -> Plugin:
 
 
 def _folds(scenario: Scenario, params: Mapping[str, Any]) -> list[str]:
-    return list(scenario.fold_values(params)) if scenario.folds else []
+    return list(scenario.fold_values(expanded(params))) if scenario.folds else []
 
 
 def _card(scenario: Scenario, status: Status) -> DataCard:

@@ -91,7 +91,12 @@ def test_clip_may_be_its_image_tower_alone(tmp_path, images):
 
 def test_timm_folder_keeps_its_weights(tmp_path, images):
     model = tiny_vit().eval()
-    save_for_hf(model, str(tmp_path), model_args={"img_size": 32})
+    save_for_hf(
+        model,
+        str(tmp_path),
+        model_args={"img_size": 32},
+        safe_serialization=True,
+    )
     found = image_backbone(str(tmp_path), image_size=32).eval()
     with torch.no_grad():
         expected = model.forward_head(model.forward_features(images), pre_logits=True)
@@ -99,16 +104,12 @@ def test_timm_folder_keeps_its_weights(tmp_path, images):
     assert (found.width, found.image_size) == (64, 32)
 
 
-@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_a_model_of_timm_and_a_file_of_its_weights(tmp_path, suffix, images):
+def test_a_model_of_timm_and_a_file_of_its_weights(tmp_path, images):
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = timm.create_model("test_vit", num_classes=1000).eval()
-    path = tmp_path / f"weights.{suffix}"
-    if suffix == "pth":
-        torch.save(model.state_dict(), path)
-    else:
-        save_file(model.state_dict(), path)
+    path = tmp_path / "weights.safetensors"
+    save_file(model.state_dict(), path)
     found = image_backbone(f"test_vit@{path}").eval()
     larger = torch.nn.functional.interpolate(images, size=160)
     with torch.no_grad():
@@ -128,7 +129,7 @@ def test_convolutional_models_take_any_size(tmp_path, images):
 def test_files_that_run_code_are_refused(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save({"model": print}, path)
-    with pytest.raises(InputError, match="cannot be had") as caught:
+    with pytest.raises(InputError, match="is a pickle") as caught:
         image_backbone(f"test_vit@{path}")
     assert "\n" not in str(caught.value)
 
@@ -173,6 +174,7 @@ def test_wrong_files_and_folders(tmp_path):
     weights.write_bytes(b"")
     with pytest.raises(InputError, match="say whose"):
         image_backbone(str(weights))
+    weights.unlink()
     BertConfig().save_pretrained(tmp_path)
     with pytest.raises(InputError, match="type 'bert'"):
         image_backbone(str(tmp_path))

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from clbench.contract import InputError
-from clbench.models.hub import place_of, quiet, unusable
+from clbench.models.hub import (
+    place_of,
+    plain_weights,
+    quiet,
+    remote_code,
+    unusable,
+)
 
 Statistics = tuple[float, float, float]
 
@@ -73,11 +78,11 @@ def load_clip(name: str) -> Clip:
         example="openai/clip-vit-base-patch16",
     )
     try:
-        kind = AutoConfig.from_pretrained(place).model_type
+        kind = AutoConfig.from_pretrained(place, **remote_code()).model_type
         if kind == "clip":
             with quiet():
-                model = CLIPModel.from_pretrained(place, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(place)
+                model = CLIPModel.from_pretrained(place, **plain_weights())
+            tokenizer = AutoTokenizer.from_pretrained(place, **remote_code())
             mean, std = _statistics(place)
     except Exception as error:  # Of the network, of parsing, of shapes that differ.
         raise unusable(name, error) from error

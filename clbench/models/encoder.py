@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from clbench.contract import InputError
-from clbench.models.hub import place_of, quiet, unusable
+from clbench.models.hub import (
+    place_of,
+    plain_weights,
+    quiet,
+    remote_code,
+    unusable,
+)
 
 LONGEST = 100_000
 """Tokenizers that know no limit of their model give a larger number than this."""
@@ -73,8 +77,8 @@ def load_encoder(name: str) -> Encoder:
     try:
         _check_kind(name, place)
         with quiet(), _without_report():
-            model = AutoModel.from_pretrained(place, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(place)
+            model = AutoModel.from_pretrained(place, **plain_weights(), **remote_code())
+        tokenizer = AutoTokenizer.from_pretrained(place, **remote_code())
     except InputError:
         raise
     except Exception as error:  # Of the network, of parsing, of shapes that differ.
@@ -114,7 +118,7 @@ def _check_kind(name: str, place: str) -> None:
         MODEL_FOR_MASKED_LM_MAPPING_NAMES as ENCODERS,
     )
 
-    config = AutoConfig.from_pretrained(place)
+    config = AutoConfig.from_pretrained(place, **remote_code())
     if config.model_type not in ENCODERS or config.is_encoder_decoder:
         raise InputError(
             f"scenario.backbone={name} is a model of type '{config.model_type}' of "

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from clbench.assets import door
+from clbench.assets.weights import check_folder
 from clbench.contract import InputError
 
 PATIENCE = 10.0
@@ -35,6 +38,7 @@ def place_of(
     folder = Path(name).expanduser()
     if folder.is_dir():
         check(name, folder)
+        check_folder(f"scenario.backbone={name}", folder)
         return str(folder)
     if "/" not in name:
         raise InputError(
@@ -75,8 +79,29 @@ def reach(name: str, repository: str | None) -> None:
         raise unusable(name, error) from error
 
 
+def remote_code() -> dict[str, Any]:
+    """What transformers is told of code that a repository brings along.
+
+    Said every time: where nothing is said, it asks at the terminal.
+    """
+    return {"trust_remote_code": door.current().trust_remote_code}
+
+
+def plain_weights() -> dict[str, Any]:
+    """How weights are read by transformers: in float32, and from no pickle."""
+    import torch
+
+    return {"dtype": torch.float32, "use_safetensors": True}
+
+
 def unusable(name: str, error: Exception) -> InputError:
     """One line about weights that cannot be had, and what would do instead."""
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"scenario.backbone={name} brings code of its own, which is not run; read "
+            f"it, and if you trust it give trust_remote_code=true, which the record "
+            f"then says"
+        )
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return InputError(
         f"scenario.backbone={name}: its weights cannot be had ({reason[:160]}); name a "

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from clbench.contract import InputError
-from clbench.models.hub import place_of, quiet, unusable
+from clbench.models.hub import (
+    place_of,
+    plain_weights,
+    quiet,
+    remote_code,
+    unusable,
+)
 
 ADAPTER = "adapter_config.json"
 """What a folder of PEFT has that holds adapters without the model beneath them."""
@@ -64,7 +69,7 @@ class CausalLm:
 def load_lm(name: str) -> CausalLm:
     """The causal language model that `name` stands for.
 
-    Code that a repository brings along is never run.
+    Code that a repository brings along is not run unless the user trusts it.
 
     Args:
         name: `pocket`, a folder in transformers' or PEFT's format, or `owner/model` on
@@ -85,7 +90,7 @@ def load_lm(name: str) -> CausalLm:
     try:
         with quiet():
             model = _merged(place) if adapters else _network(name, place)
-        tokenizer = AutoTokenizer.from_pretrained(place)
+        tokenizer = AutoTokenizer.from_pretrained(place, **remote_code())
     except InputError:
         raise
     except Exception as error:  # Of the network, of parsing, of shapes that differ.
@@ -114,7 +119,7 @@ def plain(model: nn.Module) -> nn.Module:
 def _network(name: str, place: str) -> nn.Module:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(place)
+    config = AutoConfig.from_pretrained(place, **remote_code())
     kinds = getattr(config, "architectures", None) or ()
     if config.is_encoder_decoder or (kinds and not any(map(_causal, kinds))):
         raise InputError(
@@ -123,7 +128,7 @@ def _network(name: str, place: str) -> nn.Module:
         )
     without_dropout(config)
     model: nn.Module = AutoModelForCausalLM.from_pretrained(
-        place, config=config, dtype=torch.float32
+        place, config=config, **plain_weights(), **remote_code()
     )
     return model
 
@@ -139,6 +144,12 @@ def _merged(place: str) -> nn.Module:
     """The model that the adapters in `place` name, with these merged into it."""
     from peft import PeftConfig, PeftModel
 
+    if not (Path(place) / "adapter_model.safetensors").is_file():
+        raise InputError(
+            f"scenario.backbone={place}: no adapter_model.safetensors there; PEFT's "
+            f"save_pretrained writes it (adapter_model.bin is a pickle, which can run "
+            f"code when it is read)"
+        )
     base = PeftConfig.from_pretrained(place).base_model_name_or_path
     model = PeftModel.from_pretrained(_network(base, base), place)
     merged: nn.Module = model.merge_and_unload()

@@ -7,11 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from clbench.assets.weights import check_file, check_folder
 from clbench.contract import InputError
-from clbench.models.hub import reach, unusable
+from clbench.models.hub import plain_weights, reach, remote_code, unusable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -123,8 +123,10 @@ def _local(folder: Path, image_size: int | None) -> ImageBackbone:
     if not config.is_file():
         raise InputError(
             f"scenario.backbone={folder}: no config.json in that folder; save a model "
-            f"there with save_pretrained (transformers) or save_for_hf (timm)"
+            f"there with save_pretrained (transformers) or save_for_hf with "
+            f"safe_serialization=True (timm)"
         )
+    check_folder(f"scenario.backbone={folder}", folder)
     if "architecture" in json.loads(config.read_text()):
         return _timm(f"local-dir:{folder}", image_size)
     return _clip(str(folder), image_size)
@@ -172,10 +174,10 @@ def _clip(name: str, image_size: int | None) -> ImageBackbone:
         reach(name, name)
     kinds = {"clip": CLIPModel, "clip_vision_model": CLIPVisionModelWithProjection}
     try:
-        kind = AutoConfig.from_pretrained(name).model_type
+        kind = AutoConfig.from_pretrained(name, **remote_code()).model_type
         clip = None
         if kind in kinds:
-            clip = kinds[kind].from_pretrained(name, dtype=torch.float32)
+            clip = kinds[kind].from_pretrained(name, **plain_weights())
     except Exception as error:  # Of the network, of parsing, of shapes that differ.
         raise unusable(name, error) from error
     if clip is None:
@@ -209,6 +211,7 @@ def _file(name: str, file: str) -> Path:
     path = Path(file).expanduser()
     if not path.is_file():
         raise InputError(f"scenario.backbone={name}: there is no file {path}")
+    check_file(f"scenario.backbone={name}", path)
     return path
 
 

@@ -1,4 +1,7 @@
-"""Published datasets, read by torchvision from the layouts that it knows."""
+"""Published datasets, read by torchvision from the layouts that it knows.
+
+CIFAR-100 is not: torchvision reads it from pickles.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from numpy.typing import NDArray
 from clbench.contract import InputError
 from clbench.data.images import keep_items
 
+from .cifar import read_cifar100
 from .parts import Images, Part, random_split
 
 SPLITS: dict[str, tuple[dict[str, Any], dict[str, Any]] | None] = {
     "FGVCAircraft": ({"split": "trainval"}, {"split": "test"}),
     "Caltech101": None,
-    "CIFAR100": ({"train": True}, {"train": False}),
     "DTD": ({"split": "train"}, {"split": "test"}),
     "EuroSAT": None,
     "Flowers102": ({"split": "train"}, {"split": "test"}),
@@ -31,6 +34,13 @@ SPLITS: dict[str, tuple[dict[str, Any], dict[str, Any]] | None] = {
 
 
 def read_published(name: str, kind: str, root: Path, size: int, cache: bool) -> Images:
+    """The pictures of a dataset, from the layout that torchvision knows.
+
+    Raises:
+        InputError: The data are missing or damaged.
+    """
+    if kind == "CIFAR100":
+        return read_cifar100(root, size, cache)
     arguments = SPLITS[kind]
     if arguments is None:
         data = _open(name, kind, root, {})

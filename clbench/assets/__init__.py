@@ -1,0 +1,1 @@
+"""One door through which data sets and weights come in."""
