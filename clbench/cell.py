@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
-from clbench import compose, machine, record, registry, tracking, writing
+from clbench import compose, machine, raised, record, registry, tracking, writing
 from clbench.assets import door
 from clbench.assets.door import Door
 from clbench.checkpoint.identity import identity
@@ -181,8 +180,9 @@ class _Attempt(Watch):
         return made
 
     def _failed(self, error: BaseException) -> Record:
+        where = self._look(error)
         if not (isinstance(error, InputError) or machine.at_fault(error)):
-            self._reporter.note(traceback.format_exc())
+            self._reporter.note(where.trace)
         if self._resumed and isinstance(error, FORGOTTEN):
             self._keeper.remove()
             self._reporter.note(
@@ -190,7 +190,11 @@ class _Attempt(Watch):
                 "the strategy keeps (clbench check): the next run starts over"
             )
         reason = f"{type(error).__name__}: {machine.line(error)}"
+        reason += where.place(self._session)
         return self._write("failed", reason, step=self._found.steps)
+
+    def _look(self, error: BaseException) -> raised.Raised:
+        return raised.look(error, self._cell)
 
     def _learn(self, problem: Problem) -> None:
         scenario, strategy = self._scenario, self._strategy
@@ -228,8 +232,11 @@ class _Attempt(Watch):
         batch = next(iter(loader(stream[0], self._scenario.seed)))
         try:
             kept.write(path, model, self._scenario.model(), batch)
-        except (InputError, OSError) as error:
-            self._reporter.note(f"no model is kept: {error}")
+        except Exception as error:
+            # Everything is learned: whatever this is, the record is worth more.
+            if not (isinstance(error, InputError) or machine.at_fault(error)):
+                self._reporter.note(self._look(error).trace)
+            self._reporter.note(f"no model is kept: {machine.line(error)}")
 
     # --- told by the loop ---
 
@@ -283,7 +290,11 @@ class _Attempt(Watch):
         known = identity(cell, self._scenario, self._device.type)
         facts = {"cell": cell.to_dict(), "options": to_jsonable_python(options)}
         keeper = Keeper(
-            Store(path, known, tell), Pace(options.checkpoint_every), facts, tell
+            Store(path, known, tell),
+            Pace(options.checkpoint_every),
+            facts,
+            tell,
+            self._look,
         )
         if options.force:
             keeper.remove()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from clbench import machine
 from clbench.checkpoint.file import Checkpoint
 from clbench.checkpoint.pace import Pace
 from clbench.checkpoint.store import Store
 from clbench.optim import Unnamed
+from clbench.raised import Raised
 
 
 class Keeper:
@@ -22,6 +23,7 @@ class Keeper:
         pace: When they are written.
         facts: What each says of its cell besides where it stands.
         tell: Takes a line for the user.
+        look: Finds out where an error of a plugin came from.
     """
 
     def __init__(
@@ -30,9 +32,10 @@ class Keeper:
         pace: Pace,
         facts: Mapping[str, Any],
         tell: Callable[[str], None],
+        look: Callable[[BaseException], Raised],
     ) -> None:
         self._store, self._pace = store, pace
-        self._facts, self._tell = facts, tell
+        self._facts, self._tell, self._look = facts, tell, look
         self._told: set[str] = set()
 
     def due(self, boundary: bool) -> bool:
@@ -61,8 +64,9 @@ class Keeper:
             self._say(f"a checkpoint could not be written: {reason}")
         except (Exception, SystemExit) as error:
             self._pace.never()
-            self._tell(traceback.format_exc())
-            what = f"{type(error).__name__}: {error}"
+            where = self._look(error)
+            self._tell(where.trace)
+            what = f"{type(error).__name__}: {machine.line(error)}{where.place(None)}"
             self._say(f"no checkpoints, this cell cannot go on if it stops: {what}")
         self._pace.wrote(time.monotonic() - start)
 

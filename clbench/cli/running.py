@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from clbench import config, machine
+from clbench import config, machine, raised
 from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
@@ -168,19 +167,23 @@ class _Session:
             complain(str(error))
             self._codes.append(REFUSED)
         except (Exception, SystemExit) as error:
-            if not machine.at_fault(error):
-                self._console.print(
-                    traceback.format_exc(), markup=False, highlight=False
-                )
-            what = f"{type(error).__name__}: {machine.line(error)}"
-            complain(f"{cell.label()} failed and leaves no record: {what}")
-            self._codes.append(FAILED)
+            self._failed(cell, "failed and leaves no record", error)
         return None
+
+    def _failed(self, cell: Cell, how: str, error: BaseException) -> None:
+        """Say how `cell` failed where its record does not, and go on."""
+        where = raised.look(error, cell)
+        if not machine.at_fault(error):
+            self._console.print(where.trace, markup=False, highlight=False)
+        what = f"{type(error).__name__}: {machine.line(error)}{where.place(None)}"
+        complain(f"{cell.label()} {how}: {what}")
+        self._codes.append(FAILED)
 
     def _cell(self, cell: Cell, *, wait: bool) -> Record | None:
         """The record of `cell`, as it was or as it now comes to be.
 
-        None where another process runs it and it is left for later.
+        None where another process runs it and it is left for later, and where it is
+        there, but its scenario cannot make scores of it.
         """
         from clbench import record as records  # with what it needs: slow to import
         from clbench import standing
@@ -194,18 +197,32 @@ class _Session:
                 self._busy.append(cell)
                 return None
             if found.record is not None:
-                record = found.record
                 self._had(found, path)
-            else:
-                if found.again:
-                    self._say(f"{found.again}: it is run again")
-                with self._reporter(cell) as reporter:
-                    record = self._run_cell(cell, reporter)
-                    reporter.finish(record)
-                self._say(f"record: {escape(str(path))}")
-        if self._options.json:
-            facts.show(cell, record, path, ran=found.record is None)
-        return record
+                shown = self._shown(cell, found.record, path, None)
+                return found.record if shown else None
+            if found.again:
+                self._say(f"{found.again}: it is run again")
+            with self._reporter(cell) as reporter:
+                record = self._run_cell(cell, reporter)
+                shown = self._shown(cell, record, path, reporter)
+            self._say(f"record: {escape(str(path))}")
+        return record if shown else None
+
+    def _shown(
+        self, cell: Cell, record: Record, path: Path, reporter: Reporter | None
+    ) -> bool:
+        """Show `record`, by `reporter` if it has just been made; False: no way."""
+        try:
+            if reporter is not None:
+                reporter.finish(record)
+            if self._options.json:
+                facts.show(cell, record, path, ran=reporter is not None)
+        except OSError:
+            raise
+        except Exception as error:
+            self._failed(cell, "has its record, which cannot be scored", error)
+            return False
+        return True
 
     def _waiting(self) -> None:
         self._say("another process runs it: waits for its record")
