@@ -10,7 +10,16 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
-from clbench import compose, machine, raised, record, registry, tracking, writing
+from clbench import (
+    compose,
+    determinism,
+    machine,
+    raised,
+    record,
+    registry,
+    tracking,
+    writing,
+)
 from clbench.assets import door
 from clbench.assets.door import Door
 from clbench.checkpoint.identity import identity
@@ -54,7 +63,8 @@ def run_cell(
         InputError: The configuration cannot be run; nothing is written.
     """
     tracking.check(options.track)
-    with door.opened(Door(trust_remote_code=options.trust_remote_code)):
+    terms = Door(trust_remote_code=options.trust_remote_code)
+    with door.opened(terms), determinism.deterministic(options.deterministic):
         made = _run(cell, options, reporter, rows)
     tracking.send(options.track, made, options.out, reporter)
     return made
@@ -189,7 +199,9 @@ class _Attempt(Watch):
                 "it had gone on from a checkpoint, which may lack something that "
                 "the strategy keeps (clbench check): the next run starts over"
             )
-        reason = f"{type(error).__name__}: {machine.line(error)}"
+        reason = determinism.missing(error)
+        if reason is None:
+            reason = f"{type(error).__name__}: {machine.line(error)}"
         reason += where.place(self._session)
         return self._write("failed", reason, step=self._found.steps)
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from clbench import __version__
+from clbench import __version__, determinism
 from clbench.assets import door
 from clbench.record import Environment
 
@@ -32,6 +32,7 @@ def environment(threads: int) -> Environment:
         versions=versions(),
         commit=commit,
         dirty=dirty,
+        deterministic=determinism.enabled(),
         trust_remote_code=door.current().trust_remote_code,
     )
 

@@ -140,6 +140,9 @@ class Environment(Part):
     versions: dict[str, str]
     commit: str | None = Field(description="of the checkout it ran from, if it did")
     dirty: bool | None = Field(description="whether that checkout had other changes")
+    deterministic: bool = Field(
+        False, description="whether torch took deterministic kernels alone"
+    )
     trust_remote_code: bool = Field(
         False, description="whether code that models of the hub bring along could run"
     )

@@ -205,6 +205,8 @@ class Options:
         checkpoint_every: Minutes between checkpoints; 0 is at the ends of experiences
             only, null is none.
         keep: Whether the trained model is kept beside its record, for `clbench export`.
+        deterministic: Whether torch takes deterministic kernels alone; a cell that
+            needs one that there is not fails.
         trust_remote_code: Whether code that a model of the hub brings along may run;
             the record says so.
         track: Where cells that were run are sent to be watched; see docs/tracking.md.
@@ -220,6 +222,7 @@ class Options:
     threads: Count | None = None
     checkpoint_every: NonNegative | None = 10.0
     keep: bool = False
+    deterministic: bool = False
     trust_remote_code: bool = False
     track: Literal["none", "tensorboard", "wandb", "mlflow", "trackio"] = "none"
     force: bool = False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UNFINISHED: tuple[Status, ...] = ("failed", "interrupted", "unsupported")
 """Of a record with one of these `clbench run` runs the cell again."""
 
-ASKED = ("trust_remote_code",)
+ASKED = ("deterministic", "trust_remote_code")
 """Options that an environment knows: a record made without one is not made with it."""
 
 

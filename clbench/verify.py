@@ -162,7 +162,12 @@ def verify(
     torch.set_num_threads(options.threads or record.environment.threads)
     try:
         with tempfile.TemporaryDirectory(prefix="clbench-verify-") as folder:
-            here = dataclasses.replace(options, out=Path(folder), device=device)
+            here = dataclasses.replace(
+                options,
+                out=Path(folder),
+                device=device,
+                deterministic=options.deterministic or record.environment.deterministic,
+            )
             now = run_cell(cell, here, reporter, rows)
     finally:
         torch.set_num_threads(before)

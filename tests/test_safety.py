@@ -302,6 +302,7 @@ def test_the_environment_is_an_allow_list(tmp_path, monkeypatch):
         assert value not in text
     assert set(only(tmp_path)["environment"]) == {
         *("python", "platform", "threads", "versions", "commit", "dirty"),
+        "deterministic",
         "trust_remote_code",
     }
 

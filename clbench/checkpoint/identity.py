@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clbench import registry
+from clbench import determinism, registry
+from clbench.assets import door
 from clbench.checkpoint.store import Identity
 from clbench.environment import versions
 
@@ -36,6 +37,8 @@ def identity(cell: Cell, scenario: Scenario, device: str) -> Identity:
         device: Type of the device.
     """
     parts = {"schema": str(SCHEMA), "cell": cell.key(), "device": device}
+    parts["deterministic"] = str(determinism.enabled())
+    parts["trust_remote_code"] = str(door.current().trust_remote_code)
     for member in cell.strategy:
         origin = registry.get("strategy", member.name).origin
         parts[f"source of strategy {member.name}"] = origin.sha256

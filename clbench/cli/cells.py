@@ -15,6 +15,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no ta
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a cell, nothing else.")
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="Take deterministic kernels alone (deterministic=true); fail without.",
+    ),
+]
 
 RUN_HELP = """Run cells: every combination of the values given.
 
@@ -34,8 +41,8 @@ RUN_HELP = """Run cells: every combination of the values given.
   scenario.KEY=VALUE      (clbench show scenario=NAME)
   seed=NUMBER             0 unless given
   recipe.KEY=VALUE        the optimizer (clbench show recipe)
-  device= out= plugins= tuned= threads= track= checkpoint.every=
-                          (clbench show options)
+  device= out= plugins= tuned= threads= track= checkpoint.every= deterministic=
+  trust_remote_code=      (clbench show options)
   +experiment=FILE        what --config printed; keys beside it go above it
 
 \b
@@ -82,6 +89,7 @@ def run(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Short for scenario.cache=false.")
     ] = False,
+    deterministic: Deterministic = False,
     config: Annotated[
         bool,
         typer.Option("--config", help="Print the resolved configuration; run nothing."),
@@ -91,6 +99,7 @@ def run(
     from clbench.cli import running
 
     words = [*(overrides or []), *(["scenario.cache=false"] if no_cache else [])]
+    words += _asked(deterministic)
     if config:
         raise typer.Exit(running.configure(words))
     raise typer.Exit(running.run(words, force=force, quiet=quiet, json=json))
@@ -103,12 +112,18 @@ def sweep(
     ] = False,
     quiet: Quiet = False,
     json: Json = False,
+    deterministic: Deterministic = False,
 ) -> None:
     """Run many cells at once. See `SWEEP_HELP`."""
     from clbench.cli import sweeping
 
-    words = overrides or []
+    words = [*(overrides or []), *_asked(deterministic)]
     raise typer.Exit(sweeping.sweep(words, force=force, quiet=quiet, json=json))
+
+
+def _asked(deterministic: bool) -> list[str]:
+    """The words that options stand for."""
+    return ["deterministic=true"] if deterministic else []
 
 
 def resume(
