@@ -28,7 +28,9 @@ from clbench.checkpoint.pace import Interrupt, Pace
 from clbench.checkpoint.state import NotResumable, Position, Resumed, gather
 from clbench.checkpoint.store import Store
 from clbench.contract import Experience, InputError, Problem, Scenario, Strategy
+from clbench.devices import Plan, methods_of, repeated, whole
 from clbench.engine import Loop
+from clbench.execution import Execution
 from clbench.findings import Findings
 from clbench.masking import expanded
 from clbench.minibatches import loader
@@ -144,6 +146,7 @@ class _Attempt(Watch):
         self._strategy: Strategy
         self._device = pick_device(options.device)
         self._found = Findings(self._device)
+        self._plan = Plan(Execution(**cell.execution), self._device)
         self._learned: dict[str, int] = {}
         self._session: Session | None = None
         self._resumed = False
@@ -214,8 +217,11 @@ class _Attempt(Watch):
         with found.clock.measure("prepare"):
             model = scenario.model()
             found.begin(model, scenario.heads(model))
+            again = repeated(model, problem, self._plan.settings)
             strategy.prepare(model, problem)
             model.to(self._device)
+            if not self._plan.usual:
+                self._plan.apply(model, methods_of(model, problem), again)
             stream = scenario.stream()
             found.count(model)
         self._learned, self._stream = writing.learned(stream), stream
@@ -243,7 +249,8 @@ class _Attempt(Watch):
         path = record.model_path(record.path_of(self._options.out, self._cell))
         batch = next(iter(loader(stream[0], self._scenario.seed)))
         try:
-            kept.write(path, model, self._scenario.model(), batch)
+            with whole(model):
+                kept.write(path, model, self._scenario.model(), batch)
         except Exception as error:
             # Everything is learned: whatever this is, the record is worth more.
             if not (isinstance(error, InputError) or machine.at_fault(error)):
@@ -320,6 +327,7 @@ class _Attempt(Watch):
                 lambda: {
                     "run": gather(session, self._strategy, self._scenario, position),
                     "cell": self._found.state(),
+                    "plan": self._plan.state(),
                 },
                 self._found.steps,
                 self._total,
@@ -333,6 +341,7 @@ class _Attempt(Watch):
         self._resumed = True
         state = found.state(self._device)
         self._found.go_on(state["cell"])
+        self._plan.load_state(state["plan"])
         return Resumed(state["run"], self._strategy, self._scenario)
 
     # --- what lands in the record ---

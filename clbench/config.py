@@ -14,7 +14,15 @@ from clbench.contract import InputError, Recipe
 from clbench.grammar import Setting
 from clbench.masking import homely
 from clbench.plugin import GROUPS, Kind
-from clbench.resolved import Cell, Options, PluginChoice, Seed, option_keys
+from clbench.resolved import (
+    EXECUTION,
+    Cell,
+    Options,
+    PluginChoice,
+    Seed,
+    execution,
+    option_keys,
+)
 from clbench.schema import Parameter
 from clbench.tuned import Tuned, read_tuned
 
@@ -82,7 +90,7 @@ def _known(settings: Mapping[str, Setting], also: Collection[str]) -> None:
     """Refuse keys that mean nothing, whatever the plugins."""
     options = option_keys()
     recipe = [f"recipe.{name}" for name in schema.parameters(Recipe)]
-    single = ["strategy", "scenario", "seed", *options]
+    single = ["strategy", "scenario", "seed", *EXECUTION, *options]
     for key in settings:
         first, _, rest = key.partition(".")
         if first in GROUPS and rest:
@@ -163,6 +171,7 @@ def _cells(
             origins={p + k: o for p, e in parts.items() for k, o in e.origins.items()},
             tuned=tuned,
             trials=_trials(applied),
+            execution=execution({k: values[k] for k in EXECUTION if k in values}),
         )
 
 

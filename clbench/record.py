@@ -27,6 +27,7 @@ from pydantic import (
 from clbench.contract import InputError
 from clbench.inside import inside
 from clbench.masking import clean
+from clbench.execution import Execution, Precision
 from clbench.matrix import Matrix, Row
 from clbench.migration import migrate
 
@@ -148,6 +149,21 @@ class Environment(Part):
     )
 
 
+class Computed(Part):
+    """How steps were computed; see `Execution`."""
+
+    accumulate: int = 1
+    precision: Precision = "fp32"
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    processes: int = Field(1, description="that had a part of each minibatch")
+
+    @property
+    def settings(self) -> Execution:
+        """What was asked for."""
+        return Execution(**self.model_dump(exclude={"processes"}))
+
+
 class Record(Part):
     """One cell's record."""
 
@@ -172,6 +188,7 @@ class Record(Part):
     )
     cost: Cost | None
     environment: Environment
+    execution: Computed = Computed()
     command: str
     created: str
     outcomes: str = Field("", description="hash of the file of outcomes beside it")
@@ -365,6 +382,7 @@ def comparable(record: Record) -> dict[str, Any]:
     document = record.model_dump(mode="json")
     for name in ("environment", "created", "sha256"):
         del document[name]
+    del document["execution"]["processes"]
     if document["cost"] is not None:
         for name in ("seconds", "examples_per_second", "peak_bytes"):
             del document["cost"][name]

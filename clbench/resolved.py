@@ -16,6 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from clbench import schema
 from clbench.contract import Count, NonNegative, Recipe
+from clbench.execution import Execution
 from clbench.grammar import write
 from clbench.masking import clean, homely
 from clbench.plugin import Kind
@@ -46,6 +47,7 @@ class Cell:
         scenario: What is learned.
         seed: Of everything random.
         recipe: Entries that replace those of the scenario's recipe.
+        execution: How steps are computed, where that is not as usual; see `Execution`.
         origins: Where each value comes from, by its key on the command line:
             `default`, `tuned:<hash of the file>` or `user`. One of the values that
             `all` stands for counts as given by the user.
@@ -61,6 +63,7 @@ class Cell:
     origins: Mapping[str, str] = field(default_factory=dict)
     tuned: bool = True
     trials: int | None = None
+    execution: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -74,10 +77,15 @@ class Cell:
             yield from ((f"{prefix}.{k}", v) for k, v in member.params.items())
         yield from ((f"scenario.{k}", v) for k, v in self.scenario.params.items())
         yield from ((f"recipe.{k}", v) for k, v in self.recipe.items())
+        yield from self.execution.items()
 
     def given(self) -> list[tuple[str, Any]]:
         """What a user must write to get this cell and no other."""
-        return [(k, v) for k, v in self.items() if self.origins.get(k) == "user"]
+        return [
+            (k, v)
+            for k, v in self.items()
+            if self.origins.get(k) == "user" or k in self.execution
+        ]
 
     def key(self) -> str:
         """12 hexadecimal digits that tell this configuration from any other.
@@ -87,12 +95,15 @@ class Cell:
         plain = self.to_dict()
         for name in ("origins", "tuned", "trials"):
             del plain[name]
+        if not plain["execution"]:
+            # Keys are those of before there was a choice.
+            del plain["execution"]
         text = json.dumps(clean(plain), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def label(self) -> str:
         """A short text that tells it from its neighbours: what is not default."""
-        given = [f"{k.partition('.')[2]}={write(v)}" for k, v in self.given()]
+        given = [f"{k.partition('.')[2] or k}={write(v)}" for k, v in self.given()]
         texts = [self.name, f"on {self.scenario.name}", *given, f"seed={self.seed}"]
         return " ".join(texts)
 
@@ -117,6 +128,7 @@ class Cell:
                 "scenario": _choice(self.scenario),
                 "seed": self.seed,
                 "recipe": dict(self.recipe),
+                "execution": dict(self.execution),
                 "origins": dict(self.origins),
                 "tuned": self.tuned,
                 "trials": self.trials,
@@ -151,6 +163,7 @@ class Cell:
             tuned=plain["tuned"],
             # Checkpoints of before do not have it.
             trials=plain.get("trials"),
+            execution=execution(plain.get("execution", {})),
         )
 
     @classmethod
@@ -173,6 +186,7 @@ class Cell:
                 "origins": record.origins,
                 "tuned": "tuned=false" not in shlex.split(record.command),
                 "trials": record.trials,
+                "execution": record.execution.settings.chosen(),
             }
         )
 
@@ -242,6 +256,24 @@ def option_keys() -> dict[str, schema.Parameter]:
 
 FLAGS = ("force", "quiet", "json")
 """Options that are flags of the command line, not keys."""
+
+
+def execution(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `values` is not default, checked; see `Execution`.
+
+    Raises:
+        InputError: One of them is out of range.
+    """
+    known, see = schema.parameters(Execution), schema.see("execution")
+    checked = {
+        name: schema.check(known, name, value, key=name, see=see)
+        for name, value in values.items()
+    }
+    return Execution(**checked).chosen()
+
+
+EXECUTION = tuple(Execution.__dataclass_fields__)
+"""Keys of the command line that say how steps are computed."""
 
 Seed = Annotated[int, Ge(0)]
 """A whole number, at least 0."""

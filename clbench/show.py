@@ -13,12 +13,13 @@ from rich.text import Text
 
 from clbench import registry, schema, tuned
 from clbench.contract import InputError, Recipe, Scenario, Strategy
+from clbench.execution import Execution
 from clbench.grammar import write
 from clbench.plugin import Plugin
 from clbench.resolved import Options, option_keys
 from clbench.schema import Parameter
 
-TOPICS = ("recipe", "options")
+TOPICS = ("recipe", "options", "execution")
 """What can be shown besides plugins."""
 
 
@@ -35,6 +36,9 @@ def show(what: str) -> Iterator[RenderableType]:
     elif what == "options":
         yield _title("options", "how cells are run, such as device=cpu")
         yield _table(Options, option_keys())
+    elif what == "execution":
+        yield _title("execution", "how steps are computed, such as precision=bf16")
+        yield _table(Execution, schema.parameters(Execution))
     elif kind == "strategy" and equals:
         for name in names.split("+"):
             yield from _strategy(name)

@@ -24,6 +24,7 @@ from clbench.masking import clean, expanded
 from clbench.matrix import Row
 from clbench.plugin import Kind
 from clbench.record import (
+    Computed,
     DataCard,
     Entry,
     Origin,
@@ -89,6 +90,7 @@ def assemble(
     outcome: Outcome,
     learned: Mapping[str, int],
     step_flops: int | None,
+    processes: int = 1,
 ) -> Record:
     """The record of `cell`.
 
@@ -101,6 +103,7 @@ def assemble(
         outcome: How it ended.
         learned: See `learned`.
         step_flops: Operations of one step; None where nothing was set up to be learned.
+        processes: How many compute a part of each minibatch.
     """
     made = Record(
         key=cell.key(),
@@ -129,6 +132,7 @@ def assemble(
         log={name: _finite(entries) for name, entries in found.log.items()},
         cost=None if step_flops is None else found.cost(step_flops),
         environment=environment(torch.get_num_threads()),
+        execution=Computed(**cell.execution, processes=processes),
         command=cell.command(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -15,6 +15,7 @@ PACKAGES = ("clbench", "strategies", "scenarios")
 ALLOWED = {
     "strategies": {
         "clbench.contract",
+        "clbench.devices",
         "clbench.lowrank",
         "clbench.past",
         "clbench.seeding",
@@ -24,6 +25,7 @@ ALLOWED = {
         "clbench.classification",
         "clbench.contract",
         "clbench.data",
+        "clbench.devices",
         "clbench.matrix",
         "clbench.metrics",
         "clbench.models",
@@ -48,7 +50,13 @@ ALLOWED = {
         "clbench.statistics",
     },
     "clbench/data": {"clbench.data", "clbench.contract"},
-    "clbench/lowrank": {"clbench.contract", "clbench.lowrank", "clbench.seeding"},
+    "clbench/devices": {"clbench.contract", "clbench.devices", "clbench.execution"},
+    "clbench/lowrank": {
+        "clbench.contract",
+        "clbench.devices",
+        "clbench.lowrank",
+        "clbench.seeding",
+    },
     "clbench/past": {"clbench.contract", "clbench.past"},
     "clbench/models": {
         "clbench.assets",

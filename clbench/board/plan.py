@@ -112,9 +112,11 @@ def _planned(cell: Cell) -> Planned:
     params = whole["scenario"]["params"]
     members = [(m["name"], m["params"]) for m in whole["strategy"]]
     repeat = [params[key] for key in scenario.replicates]
-    text = label(members, cell.recipe, params, cell.origins, scenario)
+    text = label(members, cell.recipe, params, cell.origins, scenario, cell.execution)
     return Planned(
-        identity=_identity(members, whole["recipe"], params, cell.seed, scenario),
+        identity=_identity(
+            members, whole["recipe"], params, cell.seed, scenario, cell.execution
+        ),
         scenario=name,
         strategy=cell.name,
         settings=text.removeprefix(cell.name).strip(),
@@ -133,7 +135,8 @@ def identity(record: Record, scenario: type[Scenario]) -> str:
     # A record holds the whole recipe, a configuration what replaces the scenario's.
     recipe = {k: v for k, v in record.recipe.items() if f"recipe.{k}" in record.origins}
     params = record.scenario.params
-    return _identity(members, recipe, params, record.seed, scenario)
+    chosen = record.execution.settings.chosen()
+    return _identity(members, recipe, params, record.seed, scenario, chosen)
 
 
 def _identity(
@@ -142,9 +145,11 @@ def _identity(
     params: Mapping[str, Any],
     seed: int,
     scenario: type[Scenario],
+    execution: Mapping[str, Any],
 ) -> str:
     kept = {k: v for k, v in params.items() if k not in scenario.incidental}
-    return json.dumps([list(members), recipe, kept, seed], sort_keys=True)
+    whole = [list(members), recipe, kept, seed, dict(execution)]
+    return json.dumps(whole, sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,8 @@ def way(record: Record, scenario: type[Scenario]) -> str:
     """What must be equal for records to share a line: how it was learned, as text."""
     members = [[member.name, member.params] for member in record.strategy.members]
     variants = {name: record.scenario.params[name] for name in scenario.variants}
-    return _text({"members": members, "recipe": record.recipe, "variants": variants})
+    same = {"members": members, "recipe": record.recipe, "variants": variants}
+    return _text(same | record.execution.settings.chosen())
 
 
 def place(record: Record, scenario: type[Scenario]) -> Place:
@@ -278,6 +279,7 @@ def label(
     params: Mapping[str, Any],
     origins: Mapping[str, str],
     scenario: type[Scenario],
+    execution: Mapping[str, Any],
 ) -> str:
     """The strategy's name and what its user set: neither default nor tuned.
 
@@ -287,6 +289,7 @@ def label(
         params: The scenario's parameters; those that make a bound are named.
         origins: Where each value comes from, by its key on the command line.
         scenario: What is learned.
+        execution: How steps were computed, where that is not as usual.
     """
     members = list(members)
     given = []
@@ -307,6 +310,7 @@ def label(
         for key in scenario.variants
         if origins.get(f"scenario.{key}") == "user" and is_bound(params, scenario)
     ]
+    given += [f"{key}={write(value)}" for key, value in execution.items()]
     return " ".join(["+".join(name for name, _ in members), *given])
 
 
@@ -317,8 +321,14 @@ def is_bound(params: Mapping[str, Any], scenario: type[Scenario]) -> bool:
 
 def _label(record: Record, scenario: type[Scenario]) -> str:
     members = [(member.name, member.params) for member in record.strategy.members]
-    params = record.scenario.params
-    return label(members, record.recipe, params, record.origins, scenario)
+    return label(
+        members,
+        record.recipe,
+        record.scenario.params,
+        record.origins,
+        scenario,
+        record.execution.settings.chosen(),
+    )
 
 
 def _fold(record: Record) -> str:

@@ -41,6 +41,8 @@ RUN_HELP = """Run cells: every combination of the values given.
   scenario.KEY=VALUE      (clbench show scenario=NAME)
   seed=NUMBER             0 unless given
   recipe.KEY=VALUE        the optimizer (clbench show recipe)
+  precision= accumulate= compile= gradient_checkpointing=
+                          how steps are computed (clbench show execution)
   device= out= plugins= tuned= threads= track= checkpoint.every= deterministic=
   trust_remote_code=      (clbench show options)
   +experiment=FILE        what --config printed; keys beside it go above it

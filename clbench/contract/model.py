@@ -1,6 +1,6 @@
 """What a scenario's model may say of its tasks, for strategies that treat them apart.
 
-Both are optional attributes of the `nn.Module` that `Scenario.model` gives:
+All are optional attributes of the `nn.Module` that `Scenario.model` gives:
 
 - `branches() -> Mapping[str, tuple[str, ...]]`, where every example is an example of
   all tasks (dense multi-task): paths of the modules at which streams may part, each
@@ -10,12 +10,18 @@ Both are optional attributes of the `nn.Module` that `Scenario.model` gives:
   given; the following maps get them so. The model hands each task's stream to its
   decoder, and the shared one on. Where nobody branches, tasks read the shared stream.
 - `route: Route`, where every example belongs to one task.
+- `rowwise: Sequence[str]`, names of methods that compute row by row: every tensor that
+  they are given or give has a row for each example along its first axis, and a row
+  depends on no other. They hold what is expensive and do not call each other. Rows may
+  then be computed apart: in parts, or on several devices. Where a model names none, its
+  `forward` is such a method if the scenario says `per_example`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,3 +53,7 @@ class Route:
             yield
         finally:
             self.task = before
+
+    def kept(self) -> Callable[[], AbstractContextManager[None]]:
+        """Makes a context in which it is what it is now: layers compute again in it."""
+        return partial(self.of, self.task)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -35,6 +35,21 @@ class Turn:
             yield
         finally:
             self.lead = before
+
+    def kept(self) -> Callable[[], AbstractContextManager[None]]:
+        """Makes a context in which it is what it is now: layers compute again in it."""
+        lead, split = self.lead, self.split
+
+        @contextmanager
+        def again() -> Iterator[None]:
+            before = self.lead, self.split
+            self.lead, self.split = lead, split
+            try:
+                yield
+            finally:
+                self.lead, self.split = before
+
+        return again
 
 
 class _Updates(Adapter):

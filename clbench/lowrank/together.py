@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from clbench.contract import Batch
+from clbench.devices import divides
 from clbench.lowrank.several import Turn
 
 
@@ -58,7 +59,8 @@ class Together:
         return kept if any(part is output for part in kept) else None
 
     def _enter(self, module: nn.Module, args: tuple[Batch]) -> tuple[Batch] | None:
-        if not (module.training and torch.is_grad_enabled()):
+        if not (module.training and torch.is_grad_enabled()) or divides(module):
+            # Rows that are computed apart would not be equally many of each update.
             return None
         (batch,) = args
         self._turn.split = True

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from clbench.contract import Result
 from clbench.data.features import keep_features
+from clbench.devices import arithmetic
 from clbench.models.clip import Clip
 from clbench.models.effective import effective_hash
 
@@ -161,8 +162,8 @@ def encode_images(model: ClipClassifier, part: Part, task: int | None = None) ->
     ):
         # Rows by their numbers are a copy, which torch may take.
         pictures = torch.from_numpy(part.album.pictures[rows])
-        with model.route.of(_all(task, len(pictures), device)):
-            features.append(model.images(pictures.to(device)))
+        owner = _all(task, len(pictures), device)
+        features.append(model.images(pictures.to(device), owner))
     return torch.cat(features)
 
 
@@ -206,6 +207,7 @@ def _key(model: ClipClassifier, *on: str) -> str:
     """Hash of all that features depend on: `on`, pixels' statistics, the arithmetic."""
     digest = hashlib.sha256()
     facts = (model.mean.tolist(), model.std.tolist(), model.owner.device.type)
-    for part in (*on, torch.__version__, repr(facts)):
+    how = filter(None, [arithmetic(model)])
+    for part in (*on, torch.__version__, repr(facts), *how):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()

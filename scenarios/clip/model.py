@@ -37,6 +37,7 @@ class ClipClassifier(nn.Module):
             the classes of its own task only.
     """
 
+    rowwise = ("images", "texts")
     tokens: Tensor
     mask: Tensor
     owner: Tensor
@@ -83,10 +84,9 @@ class ClipClassifier(nn.Module):
         """
         task = batch["task"]
         classes = torch.isin(self.owner, task).nonzero().squeeze(1)
-        with self.route.of(task):
-            image = self.images(batch["image"])
-        with self.route.of(self.owner[classes]):
-            text = self.texts(self.tokens[classes], self.mask[classes])
+        image = self.images(batch["image"], task)
+        owner = self.owner[classes]
+        text = self.texts(self.tokens[classes], self.mask[classes], owner)
         logits = self.scale * image @ text.T
         if not self.union:
             other = self.owner[classes] != task[:, None]
@@ -108,22 +108,36 @@ class ClipClassifier(nn.Module):
             self.tokens[chosen], self.mask[chosen], self.owner[chosen]
         )
 
-    def images(self, images: Tensor) -> Tensor:
-        """(B, D) features of length 1 of `images`, as in `forward`."""
-        pixels = (to_float(images) - self.mean) / self.std
-        pooled = self.vision_model(pixel_values=pixels).pooler_output
-        return F.normalize(self.visual_projection(pooled), dim=-1)
+    def images(self, images: Tensor, task: Tensor | None = None) -> Tensor:
+        """(B, D) features of length 1 of `images`, as in `forward`.
 
-    def texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """(K, D) features of length 1 of texts, (K, L) each."""
+        Args:
+            images: B of them.
+            task: (B,) to which each belongs; None where that is not known.
+        """
+        pixels = (to_float(images) - self.mean) / self.std
+        with self.route.of(task):
+            pooled = self.vision_model(pixel_values=pixels).pooler_output
+            projected = self.visual_projection(pooled)
+        return F.normalize(projected, dim=-1)
+
+    def texts(self, tokens: Tensor, mask: Tensor, task: Tensor | None = None) -> Tensor:
+        """(K, D) features of length 1 of texts.
+
+        Args:
+            tokens, mask: (K, L).
+            task: (K,) to which each belongs; None where that is not known.
+        """
         # Padding is cut off as far as these texts allow.
         longest = int(mask.sum(1).max())
         given: dict[str, Any] = {
             "input_ids": tokens[:, :longest],
             "attention_mask": mask[:, :longest],
         }
-        pooled = self.text_model(**given).pooler_output
-        return F.normalize(self.text_projection(pooled), dim=-1)
+        with self.route.of(task):
+            pooled = self.text_model(**given).pooler_output
+            projected = self.text_projection(pooled)
+        return F.normalize(projected, dim=-1)
 
     @torch.no_grad()
     def all_texts(
@@ -138,6 +152,6 @@ class ClipClassifier(nn.Module):
         parts = []
         for start in range(0, len(tokens), TEXTS):
             some = slice(start, start + TEXTS)
-            with self.route.of(None if task is None else task[some]):
-                parts.append(self.texts(tokens[some], mask[some]))
+            owner = None if task is None else task[some]
+            parts.append(self.texts(tokens[some], mask[some], owner))
         return torch.cat(parts) if parts else self.seen.new_zeros(0, self.seen.shape[1])

@@ -18,6 +18,8 @@ class PreferenceModel(nn.Module):
         lm: Of transformers: token numbers -> logits.
     """
 
+    rowwise = ("last",)
+
     def __init__(self, lm: nn.Module) -> None:
         super().__init__()
         self.lm = lm
@@ -60,12 +62,17 @@ class PreferenceModel(nn.Module):
         places = response.any(0).nonzero()
         first, end = int(places[0]), int(places[-1]) + 1
         ids, response = ids[:, :end], response[:, :end]
+        logits = self.last(ids, end - first)
+        return logits.float(), response[:, first:], ids[:, first:]
+
+    def last(self, ids: Tensor, count: int) -> Tensor:
+        """(R, count, V) logits of the last tokens of `ids` (R, L)."""
         # No mask: padding stands on the right, where no token looks.
         given: dict[str, Any] = {"input_ids": ids, "use_cache": False}
         if self._keeps:
-            given["logits_to_keep"] = end - first + 1
-        logits = self.lm(**given).logits[:, -(end - first + 1) : -1]
-        return logits.float(), response[:, first:], ids[:, first:]
+            given["logits_to_keep"] = count + 1
+        logits: Tensor = self.lm(**given).logits[:, -(count + 1) : -1]
+        return logits
 
 
 def token_logps(logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from peft import get_eva_state_dict, initialize_lora_eva_weights
 from torch import Tensor, nn
 
 from clbench.contract import Batch, Experience, Run
+from clbench.devices import whole
 from clbench.past import shown
 from clbench.seeding import derive, global_seed
 
@@ -44,7 +45,7 @@ def start_from_data(
     seen = list(shown(experience, seed, batches, run.device))
     model = remove(tuner)
     training = model.training
-    with quiet(), global_seed(seed):
+    with quiet(), global_seed(seed), whole(model):
         if adapter.name == "corda":
             from peft.tuners.lora.corda import preprocess_corda  # needs attrs
 

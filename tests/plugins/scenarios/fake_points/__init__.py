@@ -48,6 +48,7 @@ class Points(Scenario):
         Metric(name="source", title="Source accuracy", definition="Mean of the rest."),
     )
     folds = "target"
+    per_example = True
 
     def __init__(
         self,

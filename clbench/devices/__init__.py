@@ -1,0 +1,17 @@
+"""How a model computes where it is not as usual: precision, parts, several devices.
+
+Rows of a minibatch are divided, never losses: whoever calls the model gives it all rows
+and is given the outputs of all of them, with gradients of all. Losses, strategies and
+judges need to know nothing of it.
+"""
+
+from clbench.devices.plan import (
+    Plan,
+    arithmetic,
+    divides,
+    methods_of,
+    repeated,
+    whole,
+)
+
+__all__ = ["Plan", "arithmetic", "divides", "methods_of", "repeated", "whole"]
