@@ -25,9 +25,9 @@ from pydantic import (
 )
 
 from clbench.contract import InputError
+from clbench.execution import Execution, Precision
 from clbench.inside import inside
 from clbench.masking import clean
-from clbench.execution import Execution, Precision
 from clbench.matrix import Matrix, Row
 from clbench.migration import migrate
 
