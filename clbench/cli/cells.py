@@ -65,15 +65,19 @@ SWEEP_HELP = """Run cells as `clbench run` does, several at a time.
 [bold]Examples[/]
   clbench sweep strategy=pego,lora,codyra scenario=dg,clip seed=0,1,2
   clbench sweep strategy=pego scenario=dg seed=0,1,2 workers=2 threads=1
-  clbench sweep strategy=lora scenario=dg device=cuda
+  clbench sweep strategy=lora scenario=dg device=cuda executor=slurm \\
+      slurm.partition=gpu slurm.time=120
+  clbench sweep strategy=lora scenario=dg executor=ray ray.address=auto
 
 \b
 [bold]Keys[/], beside those of `clbench run`
-  executor=local          worker processes here
+  executor=local          worker processes here; also slurm, ray, submitit-local
   workers=NUMBER          cells at a time; unless given as many as there are GPUs, or
                           else processors
   threads=NUMBER          of each worker; unless given they share the processors
   retries=1               how often a cell that failed is tried again
+  slurm.KEY=VALUE         an option of sbatch for each job
+  ray.KEY=VALUE           address, or what a cell needs: num_cpus, num_gpus, memory
 
 A cell whose record exists is not run again, one that was stopped goes on from its
 checkpoint, one that another process runs is left to it. The first Ctrl-C lets cells

@@ -142,6 +142,7 @@ class Sweep:
         self._retries, self._watch = retries, watch
         self._waiting: deque[Task] = deque()
         self._looked = 0.0
+        self._stopping = False
 
     def run(self) -> None:
         """Run what has no record yet, until all is done.
@@ -174,19 +175,18 @@ class Sweep:
                 self._waiting.append(task)
 
     def _run(self, interrupt: Interrupt) -> None:
-        stopping = False
-        while self._count("running") or (not stopping and self._open()):
-            if interrupt.asked and not stopping:
-                stopping = True
+        while self._count("running") or (not self._stopping and self._open()):
+            if interrupt.asked and not self._stopping:
+                self._stopping = True
                 self._executor.stop()
                 self._watch.stopping()
-            if not stopping:
+            if not self._stopping:
                 self._look_elsewhere()
                 self._fill()
             for event in self._executor.events(TICK):
                 self._take(event)
             self._watch.tick()
-        if stopping:
+        if self._stopping:
             raise KeyboardInterrupt
 
     def _open(self) -> bool:
@@ -221,8 +221,13 @@ class Sweep:
             self._watch.said(task, "another process runs it: its record is waited for")
             task.state = "elsewhere"
             task.attempts -= 1
-        elif ending.how == "interrupted":
+        elif self._stopping and ending.how != "recorded":
             task.state = "waiting"
+        elif ending.how == "interrupted":
+            # Not by the user, such as by a cluster whose time for it was over.
+            self._watch.said(task, "was stopped, and goes on")
+            task.attempts -= 1
+            self._wait(task)
         elif ending.how in ("recorded", "had"):
             self._read(task, ran=ending.how == "recorded")
         elif ending.how == "refused" or not self._again(task, ending.reason):
@@ -241,13 +246,17 @@ class Sweep:
 
     def _again(self, task: Task, reason: str) -> bool:
         """Have a cell that failed tried once more, unless that was done."""
-        if task.attempts > self._retries:
+        if task.attempts > self._retries or self._stopping:
             return False
         self._watch.said(task, f"{reason}: it is tried again")
+        self._wait(task)
+        return True
+
+    def _wait(self, task: Task) -> None:
+        """Have it begin again when it is its turn."""
         task.state = "waiting"
         task.steps = task.steps_done = 0
         self._waiting.append(task)
-        return True
 
     def _recorded(self, task: Task, record: Record, *, ran: bool) -> None:
         task.state, task.record, task.ran = "done", record, ran
@@ -269,5 +278,4 @@ class Sweep:
                 if found.record is not None:
                     self._recorded(task, found.record, ran=False)
                 else:
-                    task.state = "waiting"
-                    self._waiting.append(task)
+                    self._wait(task)

@@ -16,15 +16,13 @@ from typing import IO
 
 from clbench.sweep.executor import Ended, Event, Note, Steps, killed
 from clbench.sweep.job import Ending, Job
+from clbench.sweep.processors import THREADS
 
 TAIL = 4000
 """Bytes of a worker's error stream that are shown where it ended by itself."""
 
 GRACE = 5.0
 """Seconds for idle workers to end by themselves."""
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Variables from which libraries take how many threads to start with."""
 
 
 class Local:

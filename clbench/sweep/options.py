@@ -11,6 +11,7 @@ from annotated_types import Ge
 
 from clbench import grammar, schema
 from clbench.contract import Count, InputError
+from clbench.sweep import distant, processors
 
 if TYPE_CHECKING:
     from clbench.resolved import Options
@@ -109,13 +110,35 @@ def choose(asked: Asked, options: Options, cells: int) -> Executor:
     Raises:
         InputError: It cannot be had here, or a key of the cluster is none.
     """
-    wanted = asked.options
+    wanted, given = asked.options, asked.cluster
     if wanted.executor == "local":
-        from clbench.sweep import local, processors
+        from clbench.sweep import local
 
         devices = processors.gpus(options.device)
-        count = wanted.workers or len(devices) or processors.cores()
-        count = max(1, min(count, cells))
-        threads = options.threads or max(1, processors.cores() // count)
-        return local.Local(count, threads, devices)
-    raise InputError(f"executor={wanted.executor} is not built yet")
+        workers = _workers(wanted, len(devices), cells)
+        return local.Local(workers, _threads(options, workers), devices)
+    gpus = int(options.device == "cuda")
+    if wanted.executor == "ray":
+        from clbench.sweep import on_ray
+
+        workers = _workers(wanted, 0, cells)
+        ray = on_ray.Ray(workers, _threads(options, workers), gpus, given)
+        return distant.Distant(ray, workers, options.out)
+    from clbench.sweep import slurm
+
+    here = wanted.executor == "submitit-local"
+    workers = _workers(wanted, 0, cells) if here else wanted.workers or cells
+    threads = _threads(options, workers) if here else options.threads or 1
+    folder = (options.out / distant.FOLDER / "jobs").resolve()
+    jobs = slurm.Slurm(folder, threads, gpus, here, given)
+    return distant.Distant(jobs, workers, options.out)
+
+
+def _workers(wanted: SweepOptions, gpus: int, cells: int) -> int:
+    """Cells at a time on this machine."""
+    return max(1, min(wanted.workers or gpus or processors.cores(), cells))
+
+
+def _threads(options: Options, workers: int) -> int:
+    """Threads of each of them."""
+    return options.threads or max(1, processors.cores() // workers)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables from which libraries take how many threads to start with."""
+
 
 def cores() -> int:
     """Processors that this process may use."""
