@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from clbench import config
+from clbench import config, machine, raised
 from clbench.cli import facts, summary
+from clbench.cli.complaint import complain
 from clbench.cli.running import FAILED, INTERRUPTED, REFUSED
 from clbench.sweep import options as sweep_options
 
 if TYPE_CHECKING:
+    from clbench.record import Record
     from clbench.resolved import Cell, Options
     from clbench.sweep.driver import Task
     from clbench.sweep.executor import Executor
@@ -63,6 +65,7 @@ class _Session:
         executor = sweep_options.choose(asked, options, len(cells))
         self._executor: Executor = executor
         self._options = dataclasses.replace(options, threads=executor.threads)
+        self._codes: list[int] = []
         # JSON has standard output to itself.
         self._console = Console(stderr=options.json, quiet=options.quiet)
 
@@ -87,32 +90,55 @@ class _Session:
             with view:
                 made.run()
         finally:
-            self._json(made.tasks)
-        self._summary(made.tasks)
+            scored = self._scored(made.tasks)
+        self._summary(made.tasks, scored)
         self._say(f"took {clock(made.seconds)}: {_counts(made.tasks)}")
         self._say(f"next: {escape(self._next(made.tasks))}")
-        return max([0, *map(_code, made.tasks)])
+        return max([0, *map(_code, made.tasks), *self._codes])
 
-    def _summary(self, tasks: Sequence[Task]) -> None:
+    def _scored(self, tasks: Sequence[Task]) -> list[tuple[Cell, Record]]:
+        """Those with a record that scores can be made of; as JSON where that is asked.
+
+        In the order of the command line.
+        """
+        from clbench.report import scores_of
+
+        found = []
+        for task in tasks:
+            if task.record is None:
+                if self._options.json and task.state == "done":
+                    facts.show_lost(task.cell, task.outcome, task.reason)
+                continue
+            try:
+                if task.record.status == "ok":
+                    scores_of(task.record)
+            except Exception as error:
+                self._unscored(task, error)
+                continue
+            found.append((task.cell, task.record))
+            if self._options.json:
+                facts.show(task.cell, task.record, task.path, ran=task.ran)
+        return found
+
+    def _unscored(self, task: Task, error: Exception) -> None:
+        where = raised.look(error, task.cell)
+        self._console.print(where.trace, markup=False, highlight=False)
+        what = f"{type(error).__name__}: {machine.line(error)}{where.place(None)}"
+        label = task.cell.label()
+        complain(f"{label} has its record, which cannot be scored: {what}")
+        self._codes.append(FAILED)
+
+    def _summary(
+        self, tasks: Sequence[Task], scored: Sequence[tuple[Cell, Record]]
+    ) -> None:
         """The scores, and why cells have none."""
-        done = [(task.cell, task.record) for task in tasks if task.record is not None]
-        if done:
-            for table in summary.tables(done):
+        if scored:
+            for table in summary.tables(scored):
                 self._console.print(table)
         for task in tasks:
             if task.bad and task.record is None:
                 line = f"{task.cell.label()} {task.outcome}: {task.reason}"
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def _json(self, tasks: Sequence[Task]) -> None:
-        """One line for each cell that is done, in the order of the command line."""
-        if not self._options.json:
-            return
-        for task in tasks:
-            if task.record is not None:
-                facts.show(task.cell, task.record, task.path, ran=task.ran)
-            elif task.state == "done":
-                facts.show_lost(task.cell, task.outcome, task.reason)
 
     def _next(self, tasks: Sequence[Task]) -> str:
         """The command that makes sense now."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import to_jsonable_python
 
-from clbench import machine, registry, standing
+from clbench import machine, raised, registry, standing
 from clbench.contract import InputError
 from clbench.report import QuietReporter
 from clbench.resolved import Cell, Options
@@ -140,30 +139,38 @@ def work(text: str, tell: Callable[[Mapping[str, Any]], None]) -> Ending:
     """
     begun = time.monotonic()
     try:
-        ending = _attempt(text, tell)
+        job = Job.from_text(text)
+        ending = _attempt(job, tell)
     except KeyboardInterrupt:
         ending = Ending("interrupted")
     except InputError as error:
         ending = Ending("refused", str(error))
-    except (Exception, SystemExit) as error:
-        trace = "" if machine.at_fault(error) else traceback.format_exc()
-        reason = f"{type(error).__name__}: {machine.line(error)}"
-        ending = Ending("lost", reason, trace)
     return dataclasses.replace(ending, seconds=time.monotonic() - begun)
 
 
-def _attempt(text: str, tell: Callable[[Mapping[str, Any]], None]) -> Ending:
-    job = Job.from_text(text)
-    with standing.claim(job.cell, job.options, AGAIN) as found:
-        if found.busy:
-            return Ending("busy")
-        if found.record is not None:
-            return Ending("had")
-        import torch
+def _attempt(job: Job, tell: Callable[[Mapping[str, Any]], None]) -> Ending:
+    try:
+        with standing.claim(job.cell, job.options, AGAIN) as found:
+            if found.busy:
+                return Ending("busy")
+            if found.record is not None:
+                return Ending("had")
+            return _run(job, Told(tell))
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        where = raised.look(error, job.cell)
+        trace = "" if machine.at_fault(error) else where.trace
+        reason = f"{type(error).__name__}: {machine.line(error)}{where.place(None)}"
+        return Ending("lost", reason, trace)
 
-        from clbench.cell import run_cell  # with Avalanche: seconds
 
-        if job.options.threads is not None:
-            torch.set_num_threads(job.options.threads)
-        record = run_cell(job.cell, job.options, Told(tell))
+def _run(job: Job, reporter: Told) -> Ending:
+    import torch
+
+    from clbench.cell import run_cell  # with Avalanche: seconds
+
+    if job.options.threads is not None:
+        torch.set_num_threads(job.options.threads)
+    record = run_cell(job.cell, job.options, reporter)
     return Ending("interrupted" if record.status == "interrupted" else "recorded")

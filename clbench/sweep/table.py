@@ -165,7 +165,11 @@ def _outcome(task: Task) -> str:
         return f"{text}, {escape(task.reason)}" if task.reason else text
     assert task.record is not None
     scenario = registry.load("scenario", task.record.scenario.name)
-    score = scores_of(task.record).get(scenario.main.name)
+    try:
+        score = scores_of(task.record).get(scenario.main.name)
+    except Exception:
+        # Of a scenario; said with its place when the sweep is over.
+        return f"{text}, [red]cannot be scored[/]"
     if score is None:
         return text
     unit = " %" if scenario.main.percent else ""
