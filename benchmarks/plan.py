@@ -50,8 +50,8 @@ def main() -> None:
 
 def _line(words: Sequence[str], steps: int | None, threads: int) -> str:
     more = [] if steps is None else [f"scenario.steps={steps}"]
-    (cell,), options = config.resolve([*words, *more])
-    with Worker(options, threads) as worker:
+    (cell,), options = config.resolve([*words, *more, f"threads={threads}"])
+    with Worker(options) as worker:
         timed = worker.time(cell)
     made = run_cell(cell, options, QuietReporter())
     if made.cost is None or made.status != "ok":

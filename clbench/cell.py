@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,11 +66,18 @@ def run_cell(
         InputError: The configuration cannot be run; nothing is written.
     """
     tracking.check(options.track)
-    terms = Door(trust_remote_code=options.trust_remote_code)
-    with door.opened(terms), determinism.deterministic(options.deterministic):
+    with terms(options):
         made = _run(cell, options, reporter, rows)
     tracking.send(options.track, made, options.out, reporter)
     return made
+
+
+@contextmanager
+def terms(options: Options) -> Iterator[None]:
+    """Within, plugins read and compute on the terms that `options` set."""
+    known = Door(trust_remote_code=options.trust_remote_code)
+    with door.opened(known), determinism.deterministic(options.deterministic):
+        yield
 
 
 def _run(cell: Cell, options: Options, reporter: Reporter, rows: int | None) -> Record:
@@ -98,6 +106,27 @@ def build_scenario(cell: Cell) -> Scenario:
     scenario: Scenario = kind(**expanded(cell.scenario.params), seed=cell.seed)
     scenario.recipe = dataclasses.replace(scenario.recipe, **cell.recipe)
     return scenario
+
+
+def prepared(
+    scenario: Scenario, strategy: Strategy, plan: Plan, found: Findings
+) -> nn.Module:
+    """The model of `scenario`, prepared by `strategy`, on its device.
+
+    Args:
+        scenario: Whose model.
+        strategy: Prepares it.
+        plan: How it computes.
+        found: Told of it before the strategy touches it.
+    """
+    problem, model = view(scenario), scenario.model()
+    found.begin(model, scenario.heads(model))
+    again = repeated(model, problem, plan.settings)
+    strategy.prepare(model, problem)
+    model.to(plan.device)
+    if not plan.usual:
+        plan.apply(model, methods_of(model, problem), again)
+    return model
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -215,13 +244,7 @@ class _Attempt(Watch):
         scenario, strategy = self._scenario, self._strategy
         found = self._found
         with found.clock.measure("prepare"):
-            model = scenario.model()
-            found.begin(model, scenario.heads(model))
-            again = repeated(model, problem, self._plan.settings)
-            strategy.prepare(model, problem)
-            model.to(self._device)
-            if not self._plan.usual:
-                self._plan.apply(model, methods_of(model, problem), again)
+            model = prepared(scenario, strategy, self._plan, found)
             stream = scenario.stream()
             found.count(model)
         self._learned, self._stream = writing.learned(stream), stream

@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from clbench import record, registry
-from clbench.cli import planning, running
+from clbench.cli import app, planning, running
 from clbench.config import resolve
-from clbench.estimate import trial
+from clbench.estimate import kept, trial
 from clbench.estimate.bundles import bundled
 from clbench.estimate.plan import FILES, Line, Plan
+from clbench.estimate.spent import Done, compare
 from clbench.estimate.timed import Part, Sizes, Span, Timed
+from clbench.resolved import Cell, Options
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -133,13 +136,13 @@ def test_what_goes_wrong_is_a_line_and_not_the_end(toys, tmp_path, capsys):
     ):
         found, options = resolve([*words, "scenario=toy", f"out={tmp_path / 'runs'}"])
         cells += found
-    options = dataclasses.replace(options, json=True, quiet=True)
-    planning.show(cells, options, workers=2, threads=1)
+    options = dataclasses.replace(options, json=True, quiet=True, threads=1)
+    planning.show(cells, options, workers=2)
     said = json.loads(capsys.readouterr().out)
     reasons = {line["cells"]: line["reason"] for line in said["lines"]}
     assert reasons == {
-        "broken on toy how=is killed": "its process was killed by SIGKILL (out of "
-        "memory?)",
+        "broken on toy how=is killed": "killed by signal 9 (SIGKILL), probably for "
+        "want of memory",
         "broken on toy": "RuntimeError: the second law of thermodynamics",
         "zeroshot on toy": "the model has no zero-shot head: its head starts at random",
         "finetune on toy": None,
@@ -235,3 +238,60 @@ def test_seconds_are_added_up_as_a_cell_spends_them():
 )
 def test_times_are_said_as_people_say_them(seconds, text):
     assert planning.duration(seconds) == text
+
+
+def test_a_sweep_says_how_good_its_estimate_was(toys, tmp_path, monkeypatch, capsys):
+    """A plan runs nothing; the sweep after it is compared."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
+    words = ["strategy=zeroshot", "scenario=toy", "scenario.of=clip", "seed=0,1"]
+
+    def clbench(*more: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            app(["sweep", *words, f"out={tmp_path / 'runs'}", "workers=1", *more])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    planned = clbench("--plan")
+    assert re.search(r"zeroshot on toy of=clip +2 +0 +8 +[\d.]+ s", planned), planned
+    assert "8 evaluation passes, 24 tasks in all of them" in planned
+    assert not (tmp_path / "runs").exists()
+    swept = clbench()
+    line = r"estimated .* for 2 cells \(from --plan\), they took [\d.]+ s: [\d.]+ times"
+    assert re.search(line, swept), swept
+
+
+def test_without_a_plan_records_are_the_estimate(tmp_path, make_record, monkeypatch):
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path))
+
+    def done(seed: int, seconds: float, ran: bool, strategy: str = "lora") -> Done:
+        made = make_record(
+            strategy=strategy,
+            seed=seed,
+            seconds=seconds,
+            created=f"2030-01-0{seed + 1}",
+        )
+        return Done(Cell.from_record(made), made, ran)
+
+    options = Options()
+    had = [done(0, 10, False), done(1, 30, False), done(2, 30, True)]
+    found = compare(had, options)
+    assert (found.source, found.cells, found.true) == ("records", 1, 30)
+    assert (found.estimated.middle, found.worst) == (20, None)
+    first = [done(1, 30, True), done(0, 20, True), done(2, 30, True)]
+    found = compare([*first, done(0, 5, True, "pego")], options)
+    assert (found.source, found.cells, found.true) == ("first", 2, 60)
+    assert found.estimated.middle == 40, "the one that ended first"
+    assert compare(first[:1], options) is None
+
+    bundles = bundled([each.cell for each in first], options)
+    planned = Plan([Line(bundles[0], timed(15))], workers=1, startup=0)
+    kept.remember(planned, options)
+    pego = [done(0, 50, True, "pego"), done(1, 5, True, "pego")]
+    found = compare([*had, *pego], options)
+    assert (found.source, found.cells, found.true) == ("plan", 2, 35)
+    assert found.estimated.middle == 15 + 50
+    assert found.worst == ("pego on dg", 0.1)
+    assert kept.recall(Options(threads=2)).of(first[0].cell) is None, "other threads"
+    (tmp_path / "estimates.json").write_text("{")
+    assert kept.recall(options).of(first[0].cell) is None

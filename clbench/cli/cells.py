@@ -68,6 +68,7 @@ SWEEP_HELP = """Run cells as `clbench run` does, several at a time.
   clbench sweep strategy=lora scenario=dg device=cuda executor=slurm \\
       slurm.partition=gpu slurm.time=120
   clbench sweep strategy=lora scenario=dg executor=ray ray.address=auto
+  clbench sweep strategy=pego,lora scenario=dg,clip seed=0,1,2 --plan
 
 \b
 [bold]Keys[/], beside those of `clbench run`
@@ -119,12 +120,20 @@ def sweep(
     quiet: Quiet = False,
     json: Json = False,
     deterministic: Deterministic = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Print cells, steps, hours, disk and memory; run nothing."
+        ),
+    ] = False,
 ) -> None:
     """Run many cells at once. See `SWEEP_HELP`."""
     from clbench.cli import sweeping
 
     words = [*(overrides or []), *_asked(deterministic)]
-    raise typer.Exit(sweeping.sweep(words, force=force, quiet=quiet, json=json))
+    raise typer.Exit(
+        sweeping.sweep(words, force=force, quiet=quiet, json=json, plan=plan)
+    )
 
 
 def _asked(deterministic: bool) -> list[str]:

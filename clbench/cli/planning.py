@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from clbench.estimate import kept
 from clbench.estimate.bundles import Bundle, bundled
 from clbench.estimate.plan import NOT_COUNTED, Line, Plan, plan
+from clbench.estimate.spent import Comparison
 from clbench.estimate.timed import Span
 from clbench.estimate.worker import Worker
 
@@ -20,18 +22,16 @@ if TYPE_CHECKING:
     from clbench.resolved import Cell, Options
 
 
-def show(
-    cells: Sequence[Cell], options: Options, workers: int, threads: int | None
-) -> Plan:
+def show(cells: Sequence[Cell], options: Options, workers: int) -> Plan:
     """Time a few steps of what `cells` are, and print what all of them will take.
 
     Args:
         cells: Of the sweep.
         options: How they would run; `json` prints one object, `quiet` shows no bar.
         workers: Cells that would run at a time.
-        threads: CPU threads of each; None leaves the choice to torch.
     """
-    found = _timed(bundled(cells, options), options, workers, threads)
+    found = _timed(bundled(cells, options), options, workers)
+    kept.remember(found, options)
     if options.json:
         sys.stdout.write(json.dumps(found.to_dict()) + "\n")
     else:
@@ -42,9 +42,7 @@ def show(
     return found
 
 
-def _timed(
-    bundles: Sequence[Bundle], options: Options, workers: int, threads: int | None
-) -> Plan:
+def _timed(bundles: Sequence[Bundle], options: Options, workers: int) -> Plan:
     terminal = sys.stderr.isatty()
     bar: tqdm[Never] = tqdm(
         total=len(bundles),
@@ -64,7 +62,7 @@ def _timed(
         bar.set_postfix_str(bundle.name)
         begun += 1
 
-    with bar, Worker(options, threads) as worker:
+    with bar, Worker(options) as worker:
         return plan(bundles, worker, workers, tell)
 
 
@@ -119,6 +117,7 @@ def facts(found: Plan) -> list[str]:
         if line.reason:
             what = "unsupported" if line.unsupported else "not timed"
             lines.append(f"{what}: {line.bundle.name}: {line.reason}")
+        lines += [f"cannot be run: {reason}" for reason in line.bundle.refused]
     if plain["done"]:
         lines.append(f"{plain['done']} of {plain['cells']} cells have a record")
     if plain["stopped"]:
@@ -146,6 +145,26 @@ def facts(found: Plan) -> list[str]:
         judged,
         f"not counted: {'; '.join(NOT_COUNTED)}",
     ]
+
+
+def comparison(found: Comparison) -> str:
+    """What cells took, beside what they should have, in a line."""
+    sources = {
+        "plan": "--plan",
+        "records": "records that were there",
+        "first": "the first cell of each kind",
+    }
+    several = "s" if found.cells > 1 else ""
+    line = (
+        f"estimated {span(found.estimated)} for {found.cells} cell{several} "
+        f"(from {sources[found.source]}), they took {duration(found.true)}"
+    )
+    if found.estimated.middle:
+        line += f": {found.true / found.estimated.middle:.2f} times"
+    if found.worst is not None:
+        name, ratio = found.worst
+        line += f"; worst for {name}, {ratio:.2f} times"
+    return line
 
 
 def span(seconds: Span) -> str:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from clbench.sweep.options import Asked
 
 
-def sweep(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
+def sweep(
+    words: Sequence[str], *, force: bool, quiet: bool, json: bool, plan: bool = False
+) -> int:
     """Run every cell that has no record yet, several at a time.
 
     Args:
@@ -33,6 +35,7 @@ def sweep(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
         force: Whether cells are run again that have a record.
         quiet: Whether nothing is shown.
         json: Whether standard output has one JSON object for each cell.
+        plan: Whether nothing is run, and what all of it will cost is printed.
 
     Returns:
         The exit code: 0 done, 1 a cell failed, 2 one was refused, 130 interrupted.
@@ -45,7 +48,8 @@ def sweep(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
         asked = sweep_options.read(words)
         cells, options = config.resolve(asked.words, sweep_options.KEYS)
         options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
-        return _Session(asked, cells, options).run()
+        session = _Session(asked, cells, options)
+        return session.plan() if plan else session.run()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: the same command goes on where it stopped\n")
         return INTERRUPTED
@@ -68,6 +72,16 @@ class _Session:
         self._codes: list[int] = []
         # JSON has standard output to itself.
         self._console = Console(stderr=options.json, quiet=options.quiet)
+
+    def plan(self) -> int:
+        """Say what they will cost; the exit code."""
+        from clbench.cli import planning
+
+        try:
+            planning.show(self._cells, self._options, self._executor.workers)
+        finally:
+            self._executor.close()
+        return 0
 
     def run(self) -> int:
         """Run them all; the exit code."""
@@ -93,6 +107,8 @@ class _Session:
             scored = self._scored(made.tasks)
         self._summary(made.tasks, scored)
         self._say(f"took {clock(made.seconds)}: {_counts(made.tasks)}")
+        if (line := self._against_estimate(made.tasks)) is not None:
+            self._say(line)
         self._say(f"next: {escape(self._next(made.tasks))}")
         return max([0, *map(_code, made.tasks), *self._codes])
 
@@ -139,6 +155,19 @@ class _Session:
             if task.bad and task.record is None:
                 line = f"{task.cell.label()} {task.outcome}: {task.reason}"
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _against_estimate(self, tasks: Sequence[Task]) -> str | None:
+        """How long cells took, beside how long they should have; None: nobody knew."""
+        from clbench.cli import planning
+        from clbench.estimate import spent
+
+        done = [
+            spent.Done(task.cell, task.record, task.ran)
+            for task in tasks
+            if task.record is not None and task.record.status == "ok"
+        ]
+        found = spent.compare(done, self._options)
+        return None if found is None else planning.comparison(found)
 
     def _next(self, tasks: Sequence[Task]) -> str:
         """The command that makes sense now."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clbench import record, registry
+from clbench import record, registry, standing
 from clbench.checkpoint.file import Damaged, facts_of
 from clbench.contract import InputError
+from clbench.sweep.job import AGAIN
 
 if TYPE_CHECKING:
     from clbench.resolved import Cell, Options
@@ -26,17 +27,19 @@ class Bundle:
         cells: All of them.
         left: Of each that has no record yet, the part that is to be run: 1 unless a
             checkpoint says how far it is.
+        refused: Why others cannot be run, such as a record that cannot be read.
     """
 
     name: str
     key: str
     cells: Sequence[Cell]
     left: Sequence[float]
+    refused: Sequence[str] = ()
 
     @property
     def done(self) -> int:
         """How many have a record."""
-        return len(self.cells) - len(self.left)
+        return len(self.cells) - len(self.left) - len(self.refused)
 
     @property
     def stopped(self) -> int:
@@ -52,10 +55,7 @@ def bundled(cells: Sequence[Cell], options: Options) -> list[Bundle]:
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         found.setdefault(key_of(cell), []).append(cell)
-    return [
-        Bundle(_name(alike), key, alike, list(_left(alike, options)))
-        for key, alike in found.items()
-    ]
+    return [_bundle(key, alike, options) for key, alike in found.items()]
 
 
 def key_of(cell: Cell) -> str:
@@ -74,7 +74,8 @@ def _alike(cell: Cell) -> set[str]:
     return {*kind.replicates, *([kind.folds] if kind.folds else [])}
 
 
-def _name(cells: Sequence[Cell]) -> str:
+def name_of(cells: Sequence[Cell]) -> str:
+    """What people call a bundle of `cells`."""
     first = cells[0]
     dropped = {f"scenario.{name}" for name in _alike(first)}
     given = [f"{k}={v}" for k, v in first.given() if k not in dropped]
@@ -82,27 +83,17 @@ def _name(cells: Sequence[Cell]) -> str:
     return " ".join([*texts, *(text.partition(".")[2] for text in given)])
 
 
-def _left(cells: Sequence[Cell], options: Options) -> Iterator[float]:
+def _bundle(key: str, cells: Sequence[Cell], options: Options) -> Bundle:
+    left, refused = [], []
     for cell in cells:
-        if options.force:
-            yield 1.0
-        elif not _has_record(cell, options):
-            yield 1.0 - _gone(cell, options)
-
-
-def _has_record(cell: Cell, options: Options) -> bool:
-    """Whether a record makes running `cell` needless."""
-    path = record.path_of(options.out, cell)
-    if not path.is_file():
-        return False
-    try:
-        found = record.read(path)
-    except InputError:
-        # A run says what is wrong with it.
-        return False
-    kind = registry.load("scenario", cell.scenario.name)
-    whole = found.status == "ok" and found.scenario.version == kind.version
-    return whole and not (options.keep and not record.model_path(path).is_file())
+        try:
+            found = standing.find(cell, options, AGAIN)
+        except InputError as error:
+            refused.append(str(error))
+            continue
+        if found.record is None:
+            left.append(1.0 if options.force else 1.0 - _gone(cell, options))
+    return Bundle(name_of(cells), key, cells, left, refused)
 
 
 def _gone(cell: Cell, options: Options) -> float:

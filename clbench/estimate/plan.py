@@ -142,6 +142,7 @@ class Plan:
             "cells": sum(len(line.bundle.cells) for line in self.lines),
             "done": sum(line.bundle.done for line in self.lines),
             "stopped": sum(line.bundle.stopped for line in self.lines),
+            "refused": sum(len(line.bundle.refused) for line in self.lines),
             "to_run": sum(line.count for line in self.lines),
             "unsupported": sum(line.count for line in self.lines if line.unsupported),
             "not_timed": sum(

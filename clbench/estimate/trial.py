@@ -16,13 +16,15 @@ import torch
 from torch import nn
 
 from clbench import compose, writing
-from clbench.cell import build_scenario, pick_device
+from clbench.cell import build_scenario, pick_device, prepared, terms
 from clbench.checkpoint.state import Position, gather
 from clbench.contract import Batch, Experience, Scenario, Strategy
 from clbench.data.cache import cache_folder
+from clbench.devices import Plan
 from clbench.engine import Loop
 from clbench.estimate import sizes
 from clbench.estimate.timed import Part, Sizes, Timed
+from clbench.execution import Execution
 from clbench.findings import Findings
 from clbench.optim import Unnamed
 from clbench.problem import view
@@ -66,7 +68,7 @@ def measure(cell: Cell, options: Options) -> Timed:
         Unsupported: The strategy has no meaning on this scenario.
         Exception: Whatever a plugin raises.
     """
-    with global_seed(cell.seed):
+    with terms(options), global_seed(cell.seed):
         strategy = compose.build(cell)
         reason = strategy.unsupported(view(build_scenario(cell)))
         if reason is not None:
@@ -123,11 +125,8 @@ class _Trial(Watch):
         """Build it, time it, and say what was found."""
         start = time.perf_counter()
         scenario = self._scenario = build_scenario(self._cell)
-        model = scenario.model()
-        bare = sizes.model(model) if self._options.keep else 0
-        self._found.begin(model, scenario.heads(model))
-        self._strategy.prepare(model, view(scenario))
-        model.to(self._device)
+        plan = Plan(Execution(**self._cell.execution), self._device)
+        model = prepared(scenario, self._strategy, plan, self._found)
         stream = scenario.stream()
         self._found.count(model)
         prepare = time.perf_counter() - start
@@ -148,7 +147,7 @@ class _Trial(Watch):
             sizes=Sizes(),
             peak=0,
         )
-        return self._sized(timed, session, stream, bare)
+        return self._sized(timed, session, stream)
 
     def _learn(self, session: Session, stream: Sequence[Experience]) -> None:
         loop = _Few(run=session, strategy=self._strategy, watch=self)
@@ -160,7 +159,7 @@ class _Trial(Watch):
             return
 
     def _sized(
-        self, timed: Timed, session: Session, stream: Sequence[Experience], bare: int
+        self, timed: Timed, session: Session, stream: Sequence[Experience]
     ) -> Timed:
         """`timed`, with what it takes on the disk and in memory."""
         record = writing.assemble(
@@ -175,6 +174,7 @@ class _Trial(Watch):
         lasting = sizes.lasting(
             record, self._found, timed.evaluations, timed.total_steps
         )
+        bare = sizes.model(self._scenario.model()) if self._options.keep else 0
         checkpoint = 0
         if self._checkpoints:
             # What grows from one experience to the next goes on growing.

@@ -13,8 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from clbench import machine, registry
+from clbench import machine
+from clbench.contract import InputError
 from clbench.estimate.timed import Timed
+from clbench.sweep.executor import killed
+from clbench.sweep.job import Job
 
 if TYPE_CHECKING:
     from clbench.resolved import Cell, Options
@@ -41,14 +44,13 @@ class Worker:
 
     Args:
         options: How cells would run.
-        threads: CPU threads of torch; None leaves the choice to it.
 
     Attributes:
         startup: Seconds that a process took until it could run a cell; 0 before.
     """
 
-    def __init__(self, options: Options, threads: int | None) -> None:
-        self._options, self._threads = options, threads
+    def __init__(self, options: Options) -> None:
+        self._options = options
         self._process: Any = None
         self._pipe: Connection
         self.startup = 0.0
@@ -72,7 +74,7 @@ class Worker:
         """
         if self._process is None:
             self._start()
-        self._pipe.send_bytes(json.dumps(cell.to_dict()).encode())
+        self._pipe.send_bytes(Job(cell, self._options).to_text().encode())
         answer = self._answer()
         if "unsupported" in answer:
             raise NotTimed(answer["unsupported"], unsupported=True)
@@ -84,20 +86,7 @@ class Worker:
         start = time.monotonic()
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        plugins = self._options.plugins
-        folder = None if plugins is None else str(plugins)
-        given = json.dumps(
-            {
-                "device": self._options.device,
-                "keep": self._options.keep,
-                "checkpoint_every": self._options.checkpoint_every,
-            }
-        )
-        self._process = context.Process(
-            target=serve,
-            args=(other, given, folder, self._threads),
-            daemon=True,
-        )
+        self._process = context.Process(target=serve, args=(other,), daemon=True)
         self._process.start()
         other.close()
         self._answer()
@@ -124,9 +113,7 @@ class Worker:
         code = self._process.exitcode
         self._end()
         if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            why = " (out of memory?)" if name == "SIGKILL" else ""
-            return f"its process was killed by {name}{why}"
+            return killed(-code).reason
         return f"its process ended with exit code {code}"
 
     def _end(self) -> None:
@@ -137,36 +124,30 @@ class Worker:
             self._process = None
 
 
-def serve(
-    pipe: Connection,
-    given: str,
-    plugins: str | None,
-    threads: int | None,
-) -> None:
-    """Time every cell that comes through `pipe`; JSON both ways."""
+def serve(pipe: Connection) -> None:
+    """Time the cell of every job that comes through `pipe`; JSON both ways."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _silence()
-    import torch  # slow, and not needed by the process that asks
+    import torch
 
-    from clbench.estimate.trial import Unsupported, measure
-    from clbench.resolved import Cell, Options
+    from clbench.estimate import trial  # slow, and not needed by the one that asks
 
-    if plugins is not None:
-        registry.use(Path(plugins))
-    if threads is not None:
-        torch.set_num_threads(threads)
-    options = Options(**json.loads(given))
     pipe.send_bytes(b"{}")
     while True:
         try:
-            plain = json.loads(pipe.recv_bytes())
+            text = pipe.recv_bytes().decode()
         except EOFError:
             return
         answer: dict[str, Any]
         try:
-            answer = {"timed": measure(Cell.from_dict(plain), options).to_dict()}
-        except Unsupported as error:
+            job = Job.from_text(text)
+            if job.options.threads is not None:
+                torch.set_num_threads(job.options.threads)
+            answer = {"timed": trial.measure(job.cell, job.options).to_dict()}
+        except trial.Unsupported as error:
             answer = {"unsupported": str(error)}
+        except InputError as error:
+            answer = {"failed": str(error)}
         except (Exception, SystemExit) as error:
             answer = {"failed": f"{type(error).__name__}: {machine.line(error)}"}
         pipe.send_bytes(json.dumps(answer).encode())
