@@ -14,6 +14,7 @@ import pytest
 
 from clbench import registry
 from clbench.config import resolve
+from clbench.sweep import options
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -64,14 +65,15 @@ def test_the_world_s_examples_run(tmp_path):
 
 
 def documented() -> set[str]:
-    """What follows `clbench run` in the documentation's shell blocks."""
+    """What follows `clbench run` and `sweep` in the documentation's shell blocks."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     found = set()
     for page in pages:
         for block in blocks(str(page.relative_to(ROOT)), "bash"):
             for line in block.replace("\\\n", " ").splitlines():
-                _, run, words = line.partition("clbench run ")
-                found |= {words.partition(" #")[0].strip()} if run else set()
+                for command in ("clbench run ", "clbench sweep "):
+                    _, run, words = line.partition(command)
+                    found |= {words.partition(" #")[0].strip()} if run else set()
     return found
 
 
@@ -80,6 +82,7 @@ def test_documented_commands_resolve():
     resolved = 0
     for line in sorted(documented()):
         words = [w for w in shlex.split(line) if "=" in w and "DIR" not in w]
+        words = list(options.read(words).words)
         given = dict(word.split("=", 1) for word in words)
         names = re.split("[,+]", given.get("strategy", ""))
         if "+experiment" in given or "scenario.dataset" in given:

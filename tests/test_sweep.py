@@ -140,10 +140,10 @@ def test_a_sweep_leaves_the_records_that_run_leaves(
 BATCH = """#!/bin/sh
 # Takes a job as SLURM does, and runs it at once.
 cp "$1" "$(dirname "$0")/script"
-export SLURM_JOB_ID=77 SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0
+export SLURM_JOB_ID=$$ SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0
 export SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_JOB_NODELIST=here
-bash "$1" > "$(dirname "$0")/log" 2>&1 &
-echo "Submitted batch job 77"
+bash "$1" >> "$(dirname "$0")/log" 2>&1 &
+echo "Submitted batch job $$"
 """
 
 STEP = """#!/bin/sh
@@ -156,7 +156,6 @@ exec "$@"
 
 ACCOUNTS = """#!/bin/sh
 echo "JobID|State|NodeList"
-echo "77|RUNNING|here"
 """
 
 
@@ -173,16 +172,28 @@ def slurm(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_jobs_of_slurm_ask_for_what_they_are_told_to(slurm, clbench, tmp_path):
+def test_a_job_of_slurm_asks_for_what_it_is_told_to_and_goes_on_in_another(
+    slurm, begin, gate, tmp_path
+):
+    """SLURM sends a signal before the time of a job is over."""
+    (gate / "shut").touch()
     words = ("slurm.partition=gpu", "slurm.time=7", "threads=2", "slurm.mem=2GB")
-    swept = clbench("sweep", "strategy=fake_head", *EAST, "executor=slurm", *words)
-    said = (slurm / "log").read_text()
-    assert swept.returncode == 0, swept.stdout + swept.stderr + said
+    cell = ("strategy=fake_gate", *EAST, "scenario.steps=40")
+    sweep = begin("sweep", *cell, "executor=slurm", *words)
+    wait_for(lambda: lines(gate / "begun"))
+    os.kill(int(lines(gate / "begun")[0]), signal.SIGUSR2)
+    time.sleep(0.5)
+    (gate / "shut").unlink()
+    out, err = sweep.communicate(timeout=200)
+    assert sweep.returncode == 0, out + err + (slurm / "log").read_text()
+    assert "seed=0: was stopped, and goes on" in out
+    assert "goes on at step 1 of 40" in out
     script = (slurm / "script").read_text()
     for option in ("partition=gpu", "time=7", "cpus-per-task=2", "mem=2GB"):
         assert f"#SBATCH --{option}\n" in script
     (found,) = records(tmp_path / "runs").values()
     assert (found.status, found.environment.threads) == ("ok", 2)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["fake_points"]
 
 
 def test_slurm_s_keys_are_checked(slurm, tmp_path, monkeypatch):

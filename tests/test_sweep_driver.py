@@ -14,6 +14,7 @@ from rich.console import Console
 from clbench import record
 from clbench.config import resolve
 from clbench.resolved import Options
+from clbench.sweep import letters
 from clbench.sweep.driver import Sweep, Task
 from clbench.sweep.executor import Ended, Event, Note, Steps, killed
 from clbench.sweep.job import Ending, Job
@@ -253,3 +254,14 @@ def test_a_letter_is_read_line_by_line_as_it_comes(tmp_path):
         Ended(4, Ending("recorded", seconds=2.0)),
     ]
     assert letter.events() == []
+
+
+def test_a_file_beside_a_letter_stops_its_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr(letters, "LOOK", 0.02)
+    monkeypatch.setattr(letters, "work", lambda text, tell: time.sleep(20))
+    letter = Letter(1, "", tmp_path / "1-1.letter")
+    letter.ask_to_stop()
+    with pytest.raises(KeyboardInterrupt):
+        letters.answer(letter.text, str(letter.path))
+    letter.remove()
+    assert not list(tmp_path.iterdir())

@@ -119,7 +119,7 @@ class Distant:
         found = letter.events()
         if gone is not None and not any(isinstance(event, Ended) for event in found):
             since = self._missed.setdefault(letter.path, time.monotonic())
-            if letter.begun and time.monotonic() - since < LATE:
+            if time.monotonic() - since < LATE:
                 return found
             found.append(Ended(letter.number, gone))
         if any(isinstance(event, Ended) for event in found):

@@ -126,6 +126,10 @@ class Slurm:
             if path not in self._lost:
                 for file in self._folder.glob(f"{job.job_id}_*"):
                     file.unlink(missing_ok=True)
+        # Names that submitit had given to scripts before their job had a number.
+        for link in self._folder.glob(".submission_file_*"):
+            if not link.exists():
+                link.unlink(missing_ok=True)
         with suppress(OSError):
             self._folder.rmdir()
 
