@@ -21,7 +21,7 @@ from clbench import (
     tracking,
     writing,
 )
-from clbench.assets import door
+from clbench.assets import door, lock
 from clbench.assets.door import Door
 from clbench.checkpoint.identity import identity
 from clbench.checkpoint.keeper import Keeper
@@ -75,7 +75,11 @@ def run_cell(
 @contextmanager
 def terms(options: Options) -> Iterator[None]:
     """Within, plugins read and compute on the terms that `options` set."""
-    known = Door(trust_remote_code=options.trust_remote_code)
+    known = Door(
+        trust_remote_code=options.trust_remote_code,
+        offline=options.offline,
+        lock=None if options.lock is None else lock.read(options.lock),
+    )
     with door.opened(known), determinism.deterministic(options.deterministic):
         yield
 
@@ -83,6 +87,7 @@ def terms(options: Options) -> Iterator[None]:
 def _run(cell: Cell, options: Options, reporter: Reporter, rows: int | None) -> Record:
     """From a checkpoint where there is one that can be gone on from, else anew."""
     scenario = build_scenario(cell)
+    door.current().survey(scenario.needs(expanded(cell.scenario.params)))
     writing.check(record.path_of(options.out, cell))
     with global_seed(cell.seed):
         attempt = _Attempt(cell, options, reporter, scenario, rows)

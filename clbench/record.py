@@ -132,6 +132,17 @@ class Cost(Part):
     device: str
 
 
+class AssetPart(Part):
+    """A data set, or weights, that the cell read; lock files know each of its files."""
+
+    kind: Literal["data", "weights"]
+    name: str
+    revision: str | None = Field(description="commit, of what comes from the hub")
+    sha256: str = Field(description="of the list of its files, sizes and hashes")
+    bytes: int
+    files: int
+
+
 class Environment(Part):
     """What it ran with; names no machine and no person."""
 
@@ -189,6 +200,7 @@ class Record(Part):
     cost: Cost | None
     environment: Environment
     execution: Computed = Computed()
+    assets: list[AssetPart] = Field([], description="data and weights that it read")
     command: str
     created: str
     outcomes: str = Field("", description="hash of the file of outcomes beside it")

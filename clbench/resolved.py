@@ -221,6 +221,9 @@ class Options:
         keep: Whether the trained model is kept beside its record, for `clbench export`.
         deterministic: Whether torch takes deterministic kernels alone; a cell that
             needs one that there is not fails.
+        offline: Whether the network is never asked; what is missing is listed before
+            anything runs.
+        lock: File of `clbench data lock`: data and weights that differ are refused.
         trust_remote_code: Whether code that a model of the hub brings along may run;
             the record says so.
         track: Where cells that were run are sent to be watched; see docs/tracking.md.
@@ -237,6 +240,8 @@ class Options:
     checkpoint_every: NonNegative | None = 10.0
     keep: bool = False
     deterministic: bool = False
+    offline: bool = False
+    lock: Path | None = None
     trust_remote_code: bool = False
     track: Literal["none", "tensorboard", "wandb", "mlflow", "trackio"] = "none"
     force: bool = False

@@ -18,12 +18,15 @@ import torch
 from pydantic_core import to_jsonable_python
 
 from clbench import outcomes, record, registry
+from clbench.assets import door
+from clbench.assets.need import Asset
 from clbench.contract import Experience, InputError, Scenario
 from clbench.environment import environment
 from clbench.masking import clean, expanded
 from clbench.matrix import Row
 from clbench.plugin import Kind
 from clbench.record import (
+    AssetPart,
     Computed,
     DataCard,
     Entry,
@@ -133,6 +136,7 @@ def assemble(
         cost=None if step_flops is None else found.cost(step_flops),
         environment=environment(torch.get_num_threads()),
         execution=Computed(**cell.execution, processes=processes),
+        assets=[_asset(entry) for entry in door.current().used.values()],
         command=cell.command(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -217,6 +221,17 @@ def _card(scenario: Scenario, status: Status) -> DataCard:
 def _finite(entries: Sequence[tuple[int, float]]) -> list[tuple[int, float | None]]:
     """`entries` with None for what JSON has no number for."""
     return [(step, v if math.isfinite(v) else None) for step, v in entries]
+
+
+def _asset(entry: Asset) -> AssetPart:
+    return AssetPart(
+        kind=entry.kind,
+        name=entry.name,
+        revision=entry.revision,
+        sha256=entry.sha256,
+        bytes=entry.bytes,
+        files=len(entry.files),
+    )
 
 
 def _entry(row: Row) -> Entry:

@@ -64,7 +64,14 @@ ALLOWED = {
         "clbench.models",
         "clbench.pocket",
     },
-    "clbench/assets": {"clbench.assets", "clbench.contract"},
+    "clbench/assets": {
+        "clbench.assets",
+        "clbench.contract",
+        "clbench.inside",
+        "clbench.masking",
+        "clbench.registry",
+        "clbench.resolved",
+    },
     "clbench/pocket": {"clbench.pocket", "clbench.contract"},
     "clbench/metrics": {"clbench.metrics", "clbench.contract", "clbench.matrix"},
 }

@@ -178,11 +178,12 @@ def test_a_data_set_by_name(tmp_path):
 
 def test_a_data_set_without_network_or_library_is_one_line(monkeypatch):
     library = types.ModuleType("datasets")
+    library.load_dataset = None
 
-    def load_dataset(name, split):
+    def repo_info(*_, **__):
         raise ConnectionError("Couldn't reach the Hub\nand a second line")
 
-    library.load_dataset = load_dataset
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", repo_info)
     monkeypatch.setitem(sys.modules, "datasets", library)
     with pytest.raises(InputError, match="cannot be had \\(Couldn't reach") as caught:
         read("hub:org/name")

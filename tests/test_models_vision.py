@@ -153,10 +153,10 @@ def test_unknown_names_get_the_nearest():
 
 
 def test_a_missing_download_is_one_quick_line(monkeypatch, tmp_path):
-    def unreachable(name, timeout):
+    def unreachable(_, name, *, timeout, **__):
         raise ConnectionError("nobody answers\nsecond line")
 
-    monkeypatch.setattr("huggingface_hub.model_info", unreachable)
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", unreachable)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     for name in ("nobody/clip-nowhere", "test_vit", "hf-hub:nobody/vit"):
         with pytest.raises(InputError, match="nobody answers") as caught:

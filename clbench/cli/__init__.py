@@ -12,6 +12,7 @@ from rich.console import Console
 from clbench import __version__, machine
 from clbench.cli.cells import RUN_HELP, SWEEP_HELP, resume, run, sweep
 from clbench.cli.complaint import complain
+from clbench.cli.data import data
 from clbench.cli.published import submit, verify
 from clbench.cli.standings import board, compare
 from clbench.cli.tuning import TUNE_HELP, tune
@@ -65,6 +66,9 @@ app.command(help=RUN_HELP)(run)
 app.command(help=SWEEP_HELP)(sweep)
 app.command()(resume)
 app.command(help=TUNE_HELP)(tune)
+
+
+app.add_typer(data, name="data")
 
 
 @app.command("list")

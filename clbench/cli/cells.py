@@ -22,6 +22,13 @@ Deterministic = Annotated[
         help="Take deterministic kernels alone (deterministic=true); fail without.",
     ),
 ]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Ask no network (offline=true); list at once what is missing.",
+    ),
+]
 
 RUN_HELP = """Run cells: every combination of the values given.
 
@@ -44,7 +51,8 @@ RUN_HELP = """Run cells: every combination of the values given.
   precision= accumulate= compile= gradient_checkpointing=
                           how steps are computed (clbench show execution)
   device= out= plugins= tuned= threads= track= checkpoint.every= deterministic=
-  trust_remote_code=      (clbench show options)
+  offline= lock= trust_remote_code=
+                          (clbench show options)
   +experiment=FILE        what --config printed; keys beside it go above it
 
 \b
@@ -97,6 +105,7 @@ def run(
         bool, typer.Option("--no-cache", help="Short for scenario.cache=false.")
     ] = False,
     deterministic: Deterministic = False,
+    offline: Offline = False,
     config: Annotated[
         bool,
         typer.Option("--config", help="Print the resolved configuration; run nothing."),
@@ -106,7 +115,7 @@ def run(
     from clbench.cli import running
 
     words = [*(overrides or []), *(["scenario.cache=false"] if no_cache else [])]
-    words += _asked(deterministic)
+    words += _asked(deterministic=deterministic, offline=offline)
     if config:
         raise typer.Exit(running.configure(words))
     raise typer.Exit(running.run(words, force=force, quiet=quiet, json=json))
@@ -120,6 +129,7 @@ def sweep(
     quiet: Quiet = False,
     json: Json = False,
     deterministic: Deterministic = False,
+    offline: Offline = False,
     plan: Annotated[
         bool,
         typer.Option(
@@ -130,15 +140,16 @@ def sweep(
     """Run many cells at once. See `SWEEP_HELP`."""
     from clbench.cli import sweeping
 
-    words = [*(overrides or []), *_asked(deterministic)]
+    words = overrides or []
+    words = [*words, *_asked(deterministic=deterministic, offline=offline)]
     raise typer.Exit(
         sweeping.sweep(words, force=force, quiet=quiet, json=json, plan=plan)
     )
 
 
-def _asked(deterministic: bool) -> list[str]:
+def _asked(**flags: bool) -> list[str]:
     """The words that options stand for."""
-    return ["deterministic=true"] if deterministic else []
+    return [f"{name}=true" for name, given in flags.items() if given]
 
 
 def resume(

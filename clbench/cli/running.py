@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from clbench import config, machine, raised
+from clbench.assets import guard
 from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
@@ -48,7 +49,9 @@ def run(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
         InputError: The overrides cannot be run.
     """
     try:
+        guard.before(words)
         cells, options = config.resolve(words)
+        guard.cells(cells, options)
         options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
         return _Session(words, cells, options).run()
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from clbench import config, machine, raised
+from clbench.assets import guard
 from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
 from clbench.cli.running import FAILED, INTERRUPTED, REFUSED
@@ -46,7 +47,9 @@ def sweep(
     try:
         sweep_options.launched()
         asked = sweep_options.read(words)
+        guard.before(asked.words)
         cells, options = config.resolve(asked.words, sweep_options.KEYS)
+        guard.cells(cells, options)
         options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
         session = _Session(asked, cells, options)
         return session.plan() if plan else session.run()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from clbench.assets.need import Need
     from clbench.matrix import Matrix
 
 
@@ -191,6 +192,7 @@ class Scenario(Problem):
             data lie; boards compare cells whatever these are.
         tuning: How settings of strategies are chosen on it, on held-out training data;
             None where there is no way, and `clbench tune` says so.
+        sources: Data sets that it knows how to read, for `clbench data list`.
     """
 
     version: ClassVar[int] = 1
@@ -203,6 +205,19 @@ class Scenario(Problem):
     reference: ClassVar[Literal["own", "all"]] = "own"
     incidental: ClassVar[tuple[str, ...]] = ()
     tuning: ClassVar[Tuning | None] = None
+    sources: ClassVar[Sequence[Need]] = ()
+
+    @classmethod
+    def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:
+        """Data sets and weights that a cell reads, so that they can be looked after.
+
+        What is named here is written into records and lock files with its hash, and
+        `offline=true` asks for it before anything runs. Nothing is read or fetched.
+
+        Args:
+            params: All parameters of the scenario, paths written out.
+        """
+        return ()
 
     @classmethod
     def fold_values(cls, params: Mapping[str, Any]) -> Sequence[str]:

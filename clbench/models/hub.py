@@ -1,4 +1,4 @@
-"""Models by name on the Hugging Face hub, and what to say where they cannot be had."""
+"""Where models lie, how they are loaded, and what to say where they cannot be had."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any
 from clbench.assets import door
 from clbench.assets.weights import check_folder
 from clbench.contract import InputError
-
-PATIENCE = 10.0
-"""Seconds to wait for the hub before saying that it cannot be reached."""
+from clbench.models.needs import hub
 
 
 def place_of(
@@ -22,10 +20,11 @@ def place_of(
     check: Callable[[str, Path], None],
     example: str,
 ) -> str:
-    """Where a model of transformers lies: a folder, or what the hub knows it by.
+    """The folder of a model of transformers, fetched from the hub where need be.
 
     Args:
-        name: `pocket`, a folder, or `owner/model` on the Hugging Face hub.
+        name: `pocket`, a folder, or `owner/model` on the Hugging Face hub, a revision
+            after `@` allowed.
         pocket: Gives the folder of the embedded model.
         check: Raises InputError where a folder, `check(name, folder)`, holds no model.
         example: A model of the hub, for the message.
@@ -45,38 +44,7 @@ def place_of(
             f"scenario.backbone={name} is neither a folder nor a model of the Hugging "
             f"Face hub, such as {example}; 'pocket' ships with clbench"
         )
-    reach(name, name)
-    return name
-
-
-def reach(name: str, repository: str | None) -> None:
-    """Make sure that a model of the hub is here, or can be fetched.
-
-    The hub's own functions try for most of a minute before they give up.
-
-    Args:
-        name: What the user wrote, for the message.
-        repository: `owner/model`, a revision after `@` allowed; None is not asked for.
-
-    Raises:
-        InputError: Neither.
-    """
-    from huggingface_hub import model_info, scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    if repository is None:
-        return
-    repository = repository.partition("@")[0]
-    try:
-        kept = {entry.repo_id for entry in scan_cache_dir().repos if entry.size_on_disk}
-    except CacheNotFound:
-        kept = set()
-    if repository in kept:
-        return
-    try:
-        model_info(repository, timeout=PATIENCE)
-    except Exception as error:  # Of whatever HTTP client the hub's library uses.
-        raise unusable(name, error) from error
+    return str(door.current().open(hub(name)))
 
 
 def remote_code() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from clbench.assets import door
 from clbench.contract import InputError
 from clbench.models.hub import (
     place_of,
@@ -16,6 +17,7 @@ from clbench.models.hub import (
     remote_code,
     unusable,
 )
+from clbench.models.needs import hub
 
 ADAPTER = "adapter_config.json"
 """What a folder of PEFT has that holds adapters without the model beneath them."""
@@ -151,7 +153,8 @@ def _merged(place: str) -> nn.Module:
             f"code when it is read)"
         )
     base = PeftConfig.from_pretrained(place).base_model_name_or_path
-    model = PeftModel.from_pretrained(_network(base, base), place)
+    beneath = base if Path(base).is_dir() else str(door.current().open(hub(base)))
+    model = PeftModel.from_pretrained(_network(base, beneath), place)
     merged: nn.Module = model.merge_and_unload()
     return merged.requires_grad_(True)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from clbench.assets import door
 from clbench.assets.weights import check_file, check_folder
 from clbench.contract import InputError
-from clbench.models.hub import plain_weights, reach, remote_code, unusable
+from clbench.models.hub import plain_weights, remote_code, unusable
+from clbench.models.needs import hub, timm_hub
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -82,8 +84,8 @@ def image_backbone(name: str, *, image_size: int | None = None) -> ImageBackbone
     Args:
         name: `pocket`; a folder in timm's or transformers' format; `MODEL@FILE`, a
             model of timm and a file of its weights; `owner/model`, a CLIP on the
-            Hugging Face hub; else a model of timm, such as `vit_base_patch16_224` or
-            `hf-hub:timm/vit_base_patch16_clip_224.openai`.
+            Hugging Face hub, `@REVISION` allowed; else a model of timm, such as
+            `vit_base_patch16_224` or `hf-hub:timm/vit_base_patch16_clip_224.openai`.
         image_size: Pixels on a side; None is the model's own. Position embeddings of
             transformers are interpolated to it.
 
@@ -92,20 +94,23 @@ def image_backbone(name: str, *, image_size: int | None = None) -> ImageBackbone
     """
     if name == "pocket":
         return _pocket(image_size)
-    model, at, file = name.partition("@")
-    if at:
-        return _timm(model, image_size, file=_file(name, file))
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _local(folder, image_size)
+    model, at, file = name.partition("@")
+    if at and "/" not in model:
+        return _timm(model, image_size, file=_file(name, file))
     if folder.is_file():
         raise InputError(
             f"scenario.backbone={name} is a file of weights: say whose, as in "
             f"vit_base_patch16_224@{name} (models: timm.list_models())"
         )
-    if "/" in name and not name.startswith("hf-hub:"):
-        return _clip(name, image_size)
-    return _timm(name, image_size)
+    if name.startswith("hf-hub:"):
+        folder = door.current().open(hub(name.removeprefix("hf-hub:")))
+        return _timm(f"local-dir:{folder}", image_size)
+    if "/" in model:
+        return _clip(str(door.current().open(hub(name))), image_size, name)
+    return _timm(name, image_size, file=_fetched(name))
 
 
 def _pocket(image_size: int | None) -> ImageBackbone:
@@ -129,7 +134,7 @@ def _local(folder: Path, image_size: int | None) -> ImageBackbone:
     check_folder(f"scenario.backbone={folder}", folder)
     if "architecture" in json.loads(config.read_text()):
         return _timm(f"local-dir:{folder}", image_size)
-    return _clip(str(folder), image_size)
+    return _clip(str(folder), image_size, str(folder))
 
 
 def _timm(
@@ -142,13 +147,8 @@ def _timm(
     if file is not None:
         # A model's own way of loading is for its own format, numpy's.
         changes = {"file": str(file), "custom_load": file.suffix == ".npz"}
-    if not name.startswith(("hf-hub:", "local-dir:")):
-        if not timm.is_model(name.split(".")[0]):
-            raise _unknown(name)
-        if file is None:
-            reach(name, timm.get_pretrained_cfg(name).hf_hub_id)
-    elif name.startswith("hf-hub:"):
-        reach(name, name.removeprefix("hf-hub:"))
+    if not name.startswith("local-dir:") and not timm.is_model(name.split(".")[0]):
+        raise _unknown(name)
     try:
         body = timm.create_model(
             name, pretrained=True, num_classes=0, pretrained_cfg_overlay=changes or None
@@ -166,18 +166,36 @@ def _timm(
     )
 
 
-def _clip(name: str, image_size: int | None) -> ImageBackbone:
+def _fetched(name: str) -> Path:
+    """The file of the weights that timm has for its model `name` on the hub.
+
+    Raises:
+        InputError: There is no such model, or none that can be had.
+    """
+    import timm
+
+    if not timm.is_model(name.split(".")[0]):
+        raise _unknown(name)
+    need = timm_hub(name)
+    if need is None:
+        raise InputError(
+            f"scenario.backbone={name}: timm has no weights of it on the hub; name a "
+            f"file of them, {name}@FILE.safetensors"
+        )
+    return door.current().open(need) / need.wanted[0]
+
+
+def _clip(place: str, image_size: int | None, name: str) -> ImageBackbone:
+    """The CLIP in the folder `place`, which the user called `name`."""
     from transformers import AutoConfig, CLIPModel, CLIPVisionModelWithProjection
     from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-    if not Path(name).is_dir():
-        reach(name, name)
     kinds = {"clip": CLIPModel, "clip_vision_model": CLIPVisionModelWithProjection}
     try:
-        kind = AutoConfig.from_pretrained(name, **remote_code()).model_type
+        kind = AutoConfig.from_pretrained(place, **remote_code()).model_type
         clip = None
         if kind in kinds:
-            clip = kinds[kind].from_pretrained(name, **plain_weights())
+            clip = kinds[kind].from_pretrained(place, **plain_weights())
     except Exception as error:  # Of the network, of parsing, of shapes that differ.
         raise unusable(name, error) from error
     if clip is None:

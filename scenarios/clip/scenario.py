@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clbench.assets.need import Need
 from clbench.contract import (
     Batch,
     Budget,
@@ -35,6 +36,7 @@ from clbench.metrics import continual, stream
 from clbench.models.clip import Clip, load_clip
 from clbench.models.roles import layers
 
+from . import needs as reads
 from . import protocol, tiny
 from .judge import Judge
 from .losses import image_loss, text_loss
@@ -85,6 +87,12 @@ class ContinualClip(Scenario):
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root", "cache")
     tuning = TUNING
+    sources: ClassVar[Sequence[Need]] = reads.sources()
+
+    @classmethod
+    def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:
+        """What its data and its backbone are read from."""
+        return reads.needs(params)
 
     def __init__(
         self,

@@ -7,13 +7,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from clbench.assets.need import Need
 from clbench.classification import Classification
 from clbench.contract import (
     Batch,
@@ -40,6 +41,7 @@ from clbench.models.vision import (
 from clbench.seeding import derive
 
 from . import datasets, selection, tiny
+from . import needs as reads
 from .data import Classifier, Sources
 from .judge import judge
 from .splits import Split, split
@@ -139,6 +141,12 @@ class DomainGeneralization(Classification, Scenario):
     incidental = ("root", "cache")
     tuning = selection.TUNING
     per_example = True
+    sources: ClassVar[Sequence[Need]] = reads.SOURCES
+
+    @classmethod
+    def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:
+        """What its data and its backbone are read from."""
+        return reads.needs(params)
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ def names(specs: Sequence[str]) -> tuple[str, ...]:
     for spec in specs:
         plain = spec.removeprefix(HUB)
         if spec.startswith(HUB):
-            plain = plain.partition(":")[0]
+            plain = plain.partition(":")[0].partition("@")[0]
         name = Path(plain).name
         for ending in reversed(ENDINGS):
             name = name.removesuffix(ending)

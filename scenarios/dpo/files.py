@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from clbench.assets import door
+from clbench.assets.hub import DATA, Hub, split
 from clbench.contract import InputError
 
 from .pairs import Pairs
@@ -74,7 +76,8 @@ def read_hub(spoken: str) -> Pairs:
 
     Args:
         spoken: `hub:NAME`, or `hub:NAME:SPLIT`; the split is `train` unless it is
-            named. NAME is one on the hub, or a folder that `datasets` can read.
+            named. NAME is one on the hub, a revision after `@` allowed, or a folder
+            that `datasets` can read.
 
     Raises:
         InputError: The library is missing, or the data set cannot be had.
@@ -88,8 +91,10 @@ def read_hub(spoken: str) -> Pairs:
             f"scenario.domains: {spoken} needs the library `datasets` (pip install "
             f"'clbench[datasets]'); a file of JSON lines needs nothing"
         ) from error
+    found = of_hub(spoken)
+    place = name if found is None else str(door.current().open(found))
     try:
-        rows = load_dataset(name, split=part)
+        rows = load_dataset(place, split=part)
     except Exception as error:  # Of the network, of parsing, of splits that are not.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
@@ -100,3 +105,21 @@ def read_hub(spoken: str) -> Pairs:
     for number, row in enumerate(rows, 1):
         pairs.add(row, f"{name}[{part}]:{number}")
     return pairs
+
+
+def of_hub(spoken: str) -> Hub | None:
+    """The data set that `hub:NAME[@REVISION][:SPLIT]` names; None: NAME is a folder."""
+    name = spoken.removeprefix(HUB).partition(":")[0]
+    if Path(name).expanduser().is_dir():
+        return None
+    repository, pin = split(name)
+    return Hub(
+        kind="data",
+        name=repository,
+        key="scenario.domains",
+        home=f"https://huggingface.co/datasets/{repository}",
+        repository=repository,
+        pin=pin,
+        type="dataset",
+        wanted=DATA,
+    )

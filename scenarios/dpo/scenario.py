@@ -17,6 +17,7 @@ import numpy as np
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
+from clbench.assets.need import Need
 from clbench.contract import (
     Batch,
     Budget,
@@ -38,6 +39,7 @@ from clbench.models.roles import layers
 from clbench.pocket.views import dpo as pocket
 
 from . import domains as sources
+from . import needs as reads
 from . import tiny
 from .data import Preferences
 from .domains import Domain
@@ -93,6 +95,12 @@ class CrossDomainPreferences(Scenario):
     incidental = ("root", "cache")
     tuning = TUNING
     per_example = True
+    sources: ClassVar[Sequence[Need]] = reads.SOURCES
+
+    @classmethod
+    def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:
+        """What its data and its backbone are read from."""
+        return reads.needs(params)
 
     def __init__(
         self,

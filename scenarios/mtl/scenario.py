@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clbench.assets.need import Need
 from clbench.contract import (
     Batch,
     Budget,
@@ -35,6 +36,7 @@ from clbench.models.pyramid import Pyramid, pyramid
 from clbench.models.roles import layers
 from clbench.seeding import derive
 
+from . import needs as reads
 from . import tiny
 from .data import Examples, Scenes
 from .datasets import OUTPUTS, SIZES, Dataset, Part, check_tasks, read
@@ -91,6 +93,12 @@ class DenseMultiTask(Scenario):
     incidental = ("root", "cache")
     tuning = TUNING
     per_example = True
+    sources: ClassVar[Sequence[Need]] = reads.SOURCES
+
+    @classmethod
+    def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:
+        """What its data and its backbone are read from."""
+        return reads.needs(params)
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from clbench.assets.need import Need
 from clbench.classification import Classification
 from clbench.contract import (
     Budget,
@@ -35,6 +36,7 @@ from clbench.pocket.views import nlu as pocket
 from clbench.seeding import derive
 
 from . import glue, tiny
+from . import needs as reads
 from .data import TaskTexts
 from .judge import judge
 from .metrics import COMPARED, FORMS, MAIN, METRICS, TUNING
@@ -83,6 +85,12 @@ class TextTasks(Classification, Scenario):
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root",)
     tuning = TUNING
+    sources: ClassVar[Sequence[Need]] = reads.SOURCES
+
+    @classmethod
+    def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:
+        """What its data and its backbone are read from."""
+        return reads.needs(params)
 
     def __init__(
         self,
