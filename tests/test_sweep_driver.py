@@ -14,7 +14,7 @@ from rich.console import Console
 from clbench import record
 from clbench.config import resolve
 from clbench.resolved import Options
-from clbench.sweep import letters
+from clbench.sweep import letters, options, processors
 from clbench.sweep.driver import Sweep, Task
 from clbench.sweep.executor import Ended, Event, Note, Steps, killed
 from clbench.sweep.job import Ending, Job
@@ -232,6 +232,53 @@ def test_a_terminal_has_a_table_of_what_runs():
     assert "12/300" in shown
     assert "begins" in shown
     assert "seed=2" not in shown
+
+
+# --- what there is to compute with ---
+
+
+@pytest.mark.parametrize(
+    ("words", "workers", "threads"),
+    [
+        ([], 4, 2),
+        (["workers=1"], 1, 8),
+        (["workers=3"], 3, 2),
+        (["workers=9"], 4, 2),
+    ],
+)
+def test_workers_share_the_processors(words, workers, threads, monkeypatch):
+    """There are four cells, which is as many as can run at a time."""
+    monkeypatch.setattr(processors, "cores", lambda: 8)
+    made = options.choose(options.read(words), Options(device="cpu"), 4)
+    assert (made.workers, made.threads) == (workers, threads)
+    own = options.choose(options.read(words), Options(device="cpu", threads=5), 4)
+    assert own.threads == 5
+
+
+@pytest.mark.parametrize(
+    ("count", "given", "found"),
+    [
+        (0, None, []),
+        (2, None, ["0", "1"]),
+        (2, "3,5", ["3", "5"]),
+        (1, "GPU-8a1", ["GPU-8a1"]),
+        (0, "", []),
+    ],
+)
+def test_each_worker_has_a_gpu_of_those_that_may_be_used(
+    count, given, found, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert processors.gpus("auto") == found
+    assert processors.gpus("cpu") == []
+    made = options.choose(options.read([]), Options(device="auto"), 8)
+    if found:
+        assert made.workers == count
+        seen = [made.environment(place)["CUDA_VISIBLE_DEVICES"] for place in range(3)]
+        assert seen == (found * 3)[:3]
 
 
 # --- letters ---

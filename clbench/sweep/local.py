@@ -53,7 +53,7 @@ class Local:
         )
         worker = self._living[place]
         if worker is None:
-            worker = _Worker(self._environment(place), self._news)
+            worker = _Worker(self.environment(place), self._news)
             self._living[place] = worker
         worker.give(number, job.to_text())
 
@@ -77,17 +77,18 @@ class Local:
         for worker in filter(None, self._living):
             worker.close()
 
+    def environment(self, place: int) -> dict[str, str]:
+        """Variables of the worker that is the `place`-th, from 0."""
+        more = dict.fromkeys(THREADS, str(self.threads))
+        if self._devices:
+            more["CUDA_VISIBLE_DEVICES"] = self._devices[place % len(self._devices)]
+        return {**os.environ, **more}
+
     def _gone(self, worker: _Worker) -> list[Event]:
         """A worker's answers have ended, and so has its process."""
         if worker in self._living:
             self._living[self._living.index(worker)] = None
         return worker.end()
-
-    def _environment(self, place: int) -> dict[str, str]:
-        more = dict.fromkeys(THREADS, str(self.threads))
-        if self._devices:
-            more["CUDA_VISIBLE_DEVICES"] = self._devices[place % len(self._devices)]
-        return {**os.environ, **more}
 
 
 class _Worker:
