@@ -215,7 +215,8 @@ def test_failed_trials_are_told_and_not_run_again(tune, place):
     assert code == 0
     trials = search(place)["trials"]
     assert [t["value"] is None for t in trials] == [False, True, False]
-    assert trials[1]["failed"] == "ValueError: nobody stands at 0.6"
+    where = "strategy 'fake_climb', before_experience, experience 'hill', step 0"
+    assert trials[1]["failed"] == f"ValueError: nobody stands at 0.6 ({where})"
     assert "failed: 1 of 3 (trial 1)" in out
     document = yaml.safe_load(FILE.read_text())
     assert (document["strategy"]["place"], document["trials"]) == (0.3, 3)
