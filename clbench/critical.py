@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clbench import drawn
 from clbench.board.document import Document, Sheet
 from clbench.contract import InputError
 from clbench.registry import nearest
@@ -105,7 +106,4 @@ def draw(found: MeanRanks, path: Path) -> None:
             cd=found.critical,
             ax=axes,
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Without a date, so that equal ranks give equal files.
-        facts = {"Date": None} if path.suffix == ".svg" else {}
-        figure.savefig(path, dpi=150, metadata=facts)
+        drawn.save(figure, path, path.suffix.removeprefix("."))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from clbench import kept, record
+from clbench import kept, machine, record
 from clbench.cell import build_scenario
 from clbench.contract import InputError
 from clbench.minibatches import loader
@@ -54,8 +57,27 @@ def export(path: Path, form: Form, folder: Path, rank: int | None = None) -> Exp
         rank: Largest rank of an update; None takes as much as each of them has.
 
     Raises:
-        InputError: Nothing was kept, or the form cannot hold it.
+        InputError: Nothing was kept, the form cannot hold it, or it cannot be written;
+            what was in `folder` is then as it was.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{folder.name}."
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as made:
+        place = Path(made)
+        try:
+            exported = _export(path, form, place, rank)
+        except SafetensorError as error:
+            reason = machine.line(error)
+            raise InputError(f"{folder} cannot be written: {reason}") from error
+        for file in sorted(p for p in place.rglob("*") if p.is_file()):
+            target = folder / file.relative_to(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+    return dataclasses.replace(exported, folder=folder)
+
+
+def _export(path: Path, form: Form, folder: Path, rank: int | None) -> Exported:
+    """Write it into an empty folder."""
     found = record.read(path)
     changed = kept.read(record.model_path(path))
     scenario = build_scenario(Cell.from_record(found))

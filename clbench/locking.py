@@ -35,8 +35,11 @@ class Lock:
 
     def release(self) -> None:
         """Let other processes have it; what it lay in is gone if it is empty."""
-        # While it is held: nobody else can have locked this file by then.
-        self._path.unlink(missing_ok=True)
+        # While it is held: nobody else can have locked this file by then. A file that
+        # cannot be removed any more, such as of a disk that is gone, stays: it is open
+        # to whoever locks it next.
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
         os.close(self._handle)
         with suppress(OSError):
             for folder in self._made:

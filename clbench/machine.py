@@ -16,6 +16,15 @@ FAULTS = frozenset(
 """Errors of the system that no change of a program would help against."""
 
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Those that removing a file helps against."""
+
+
+def full(error: OSError) -> bool:
+    """Whether a disk, or what somebody may have of it, is full."""
+    return error.errno in NO_ROOM
+
+
 def at_fault(error: BaseException) -> bool:
     """Whether a line says all there is to say of `error`, and a traceback no more."""
     if isinstance(error, OSError):

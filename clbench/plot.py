@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clbench import growth, panels, registry
+from clbench import drawn, growth, panels, registry
 from clbench.contract import InputError, Metric, Scenario
 from clbench.matrix import Matrix
 from clbench.outcomes import Outcomes, Pictures
@@ -51,19 +51,17 @@ def write_plots(
         What was written.
     """
     written = []
-    drawn = figures(record)
+    made = figures(record)
     for name in panels.real(outcomes):
-        drawn[f"outcomes-{name}"] = panels.distributions(
+        made[f"outcomes-{name}"] = panels.distributions(
             outcomes, name, record.matrix(), _title(record)
         )
     if shown:
-        drawn["examples"] = examples(shown, _title(record))
-    for name, figure in drawn.items():
+        made["examples"] = examples(shown, _title(record))
+    for name, figure in made.items():
         for form in FORMATS:
             path = stem.with_name(f"{stem.name}.{name}.{form}")
-            # Without a date, so that equal records give equal files.
-            facts = {"Date": None} if form == "svg" else {}
-            figure.savefig(path, format=form, dpi=150, metadata=facts)
+            drawn.save(figure, path, form)
             written.append(path)
     return written
 

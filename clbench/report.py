@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Never, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from clbench import registry
+from clbench.bar import Bar
 from clbench.contract import Metric
+from clbench.steady import steady
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,7 @@ class Reporter:
     def __init__(self, console: Console, label: str) -> None:
         self._console = console
         self._label = label
-        self._bar: tqdm[Never] | None = None
+        self._bar: Bar | None = None
         self._begun = 0.0
         self._examples = 0
 
@@ -54,6 +55,7 @@ class Reporter:
     ) -> None:
         self._close()
 
+    @steady
     def start(self, facts: Mapping[str, str]) -> None:
         """Before training: what is about to run."""
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -61,6 +63,7 @@ class Reporter:
             table.add_row(f"[bold]{name}[/]", value)
         self._console.print(table)
 
+    @steady
     def total(self, steps: int, done: int = 0) -> None:
         """The optimizer steps of the whole cell: the bar's length.
 
@@ -69,17 +72,10 @@ class Reporter:
             done: By an earlier process.
         """
         self._close()
-        terminal = sys.stderr.isatty()
         self._begun = time.perf_counter()
-        self._bar = tqdm(
-            total=steps,
-            initial=done,
-            desc=self._label,
-            unit="step",
-            mininterval=0.1 if terminal else 10,
-            dynamic_ncols=terminal,
-        )
+        self._bar = Bar(total=steps, initial=done, desc=self._label, unit="step")
 
+    @steady
     def advance(self, loss: float, examples: int) -> None:
         """One optimizer step was done, on so many examples."""
         if self._bar is None:
@@ -91,6 +87,7 @@ class Reporter:
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update()
 
+    @steady
     def note(self, text: str) -> None:
         """A line for the user, above the bar."""
         if self._bar is None:
@@ -98,6 +95,7 @@ class Reporter:
         else:
             self._bar.write(text, file=self._console.file)
 
+    @steady
     def finish(self, record: Record) -> None:
         """After the cell: its matrix, its scores and what it cost."""
         self._close()
@@ -112,6 +110,7 @@ class Reporter:
         if record.cost is not None:
             self._console.print(cost_line(record.cost), highlight=False)
 
+    @steady
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import math
 import os
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pydantic_core import to_jsonable_python
 
-from clbench import outcomes, record, registry
+from clbench import machine, outcomes, record, registry
 from clbench.assets import door
 from clbench.assets.need import Asset
 from clbench.contract import Experience, InputError, Scenario
@@ -178,7 +177,7 @@ def write(
             record.write(made, path)
             return made
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not make_way():
+            if not (machine.full(error) and make_way()):
                 raise record.NotWritten(
                     f"{path} cannot be written: {error.strerror or error}; the same "
                     f"command goes on from the last checkpoint, if there is one",

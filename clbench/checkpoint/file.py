@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from safetensors.torch import load, save
@@ -19,11 +19,17 @@ from torch import Tensor
 
 from clbench.checkpoint.codec import pack, unpack
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
 HASH, EMPTY = "sha256", "0" * 64
 
 
 LARGEST = 100_000_000
 """Bytes that a safetensors header has at the most."""
+
+PART = 2**20
+"""Bytes that are hashed at once."""
 
 
 class Damaged(ValueError):
@@ -74,17 +80,11 @@ def decode(content: bytes) -> Checkpoint:
         Damaged: It is not what was written.
     """
     view = memoryview(content)
-    try:
-        header = bytes(view[: 8 + _length(view)])
-        metadata = json.loads(header[8:])["__metadata__"]
-        place = _place(header, metadata[HASH])
-    except (ValueError, KeyError, TypeError) as error:
-        raise Damaged("its header cannot be read") from error
-    if _digest(view, place) != metadata[HASH]:
+    header = bytes(view[: 8 + _length(view)])
+    metadata = _metadata(header)
+    if _digest(view, _place(header, metadata[HASH])) != metadata[HASH]:
         raise Damaged("its hash differs")
-    return Checkpoint(
-        json.loads(metadata["facts"]), json.loads(metadata["state"]), load(content)
-    )
+    return Checkpoint(_facts(metadata), json.loads(metadata["state"]), load(content))
 
 
 def facts_of(path: Path) -> dict[str, Any]:
@@ -95,13 +95,28 @@ def facts_of(path: Path) -> dict[str, Any]:
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        start = file.read(8)
-        header = file.read(min(_length(memoryview(start)), LARGEST))
-    try:
-        facts: dict[str, Any] = json.loads(json.loads(header)["__metadata__"]["facts"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise Damaged("its header cannot be read") from error
-    return facts
+        return _facts(_metadata(_header(file)))
+
+
+def verified(path: Path) -> dict[str, Any]:
+    """What the checkpoint at `path` says of itself, if all of it is as it was written.
+
+    Its tensors are not loaded, so that it may be larger than the memory.
+
+    Raises:
+        Damaged: It is not what was written.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        header = _header(file)
+        metadata = _metadata(header)
+        place = _place(header, metadata[HASH])
+        found = _hash_of(memoryview(header), place)
+        while part := file.read(PART):
+            found.update(part)
+    if found.hexdigest() != metadata[HASH]:
+        raise Damaged("its hash differs")
+    return _facts(metadata)
 
 
 def read(path: Path) -> Checkpoint:
@@ -119,17 +134,58 @@ def _length(content: memoryview) -> int:
     return int.from_bytes(content[:8], "little")
 
 
+def _header(file: BinaryIO) -> bytes:
+    """The first part of a file, from its length to the end of its JSON."""
+    start = file.read(8)
+    return start + file.read(min(_length(memoryview(start)), LARGEST))
+
+
+def _metadata(header: bytes) -> dict[str, str]:
+    """The texts in a header.
+
+    Raises:
+        Damaged: There are none, or not all that a checkpoint has.
+    """
+    try:
+        found = json.loads(header[8:])["__metadata__"]
+        return {name: str(found[name]) for name in ("facts", "state", HASH)}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged("its header cannot be read") from error
+
+
+def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        found = json.loads(metadata["facts"])
+    except ValueError as error:
+        raise Damaged("its header cannot be read") from error
+    if not isinstance(found, dict):
+        raise Damaged("its header cannot be read")
+    return found
+
+
 def _place(header: bytes, digest: str) -> int:
-    """Where the digest stands; quotes within the plain part are escaped."""
+    """Where the digest stands; quotes within the plain part are escaped.
+
+    Raises:
+        Damaged: It does not stand where it is read.
+    """
     key = f'"{HASH}":"'.encode()
-    return header.index(key + digest.encode() + b'"') + len(key)
+    found = header.find(key + digest.encode() + b'"')
+    if found < 0:
+        raise Damaged("its header cannot be read")
+    return found + len(key)
 
 
 def _digest(content: memoryview, place: int) -> str:
+    return _hash_of(content, place).hexdigest()
+
+
+def _hash_of(content: memoryview, place: int) -> _Hash:
+    """Of `content` with zeros in the place of the digest; more can be added."""
     found = hashlib.sha256(content[:place])
     found.update(EMPTY.encode())
     found.update(content[place + len(EMPTY) :])
-    return found.hexdigest()
+    return found
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

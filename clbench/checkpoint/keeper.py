@@ -52,7 +52,7 @@ class Keeper:
         """
         start = time.monotonic()
         try:
-            self._store.write({**self._facts, "step": step, "steps": steps}, make())
+            self._put({**self._facts, "step": step, "steps": steps}, make())
         except Unnamed as error:
             self._pace.boundaries_only()
             self._say(f"checkpoints at the ends of experiences only: {error}")
@@ -69,6 +69,18 @@ class Keeper:
             what = f"{type(error).__name__}: {machine.line(error)}{where.place(None)}"
             self._say(f"no checkpoints, this cell cannot go on if it stops: {what}")
         self._pace.wrote(time.monotonic() - start)
+
+    def _put(self, facts: Mapping[str, Any], state: Any) -> None:
+        """Write it; on a full disk in the room of the older one, which it replaces.
+
+        The newer of the two is whole meanwhile.
+        """
+        try:
+            self._store.write(facts, state)
+        except OSError as error:
+            if not (machine.full(error) and self._store.make_way()):
+                raise
+            self._store.write(facts, state)
 
     def newest(self) -> Checkpoint | None:
         """The one to go on from, if there is one; says where."""

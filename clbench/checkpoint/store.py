@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from glob import escape
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench import record
-from clbench.checkpoint.file import Checkpoint, Damaged, encode, facts_of, read
+from clbench.checkpoint.file import Checkpoint, Damaged, encode, read, verified
 
 
 @dataclass(frozen=True)
@@ -59,15 +58,17 @@ class Store:
             TypeError: `state` has something else.
             OSError: It cannot be written; those before are as they were.
         """
-        self._count += 1
+        count = self._count + 1
         known = {
             **facts,
             "identity": dict(self._identity.parts),
-            "count": self._count,
+            "count": count,
             "written": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        path = self._paths[self._count % len(self._paths)]
+        path = self._paths[count % len(self._paths)]
         record.write_bytes(path, *encode(known, state))
+        # A write that failed takes no turn: the next is over the older one as well.
+        self._count = count
 
     def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint of this identity, or None; says what is wrong."""
@@ -98,11 +99,16 @@ class Store:
         return found[0]
 
     def make_way(self) -> bool:
-        """Remove the older of two whole ones; False: there are not two."""
+        """Remove one that is damaged, or the older of two; False: there is only one."""
         found = []
         for path in self._paths:
-            with suppress(OSError, Damaged, KeyError):
-                found.append((facts_of(path)["count"], path))
+            try:
+                found.append((verified(path)["count"], path))
+            except Damaged:
+                path.unlink()
+                return True
+            except OSError:
+                continue
         if len(found) < len(self._paths):
             return False
         min(found)[1].unlink()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from clbench.steady import steady
 
+
+@steady
 def complain(text: str) -> None:
     """`text` as one line on the error stream."""
     sys.stderr.write(f"error: {' '.join(text.split())}\n")

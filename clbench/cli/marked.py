@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from clbench.contract import InputError
+from clbench.record import write_bytes
 
 
 def write_into(path: Path, name: str, text: str) -> None:
@@ -28,4 +29,4 @@ def write_into(path: Path, name: str, text: str) -> None:
         )
     # As a function: the text's backslashes are no references.
     new = pattern.sub(lambda _: f"{begin}\n{text}{end}", document)
-    path.write_text(new, encoding="utf-8")
+    write_bytes(path, new.encode())

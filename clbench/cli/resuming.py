@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench import record, registry
-from clbench.checkpoint.file import Damaged, facts_of
+from clbench.checkpoint.file import Damaged, verified
 from clbench.contract import InputError
 from clbench.resolved import Cell, Options, option_keys
 
@@ -74,12 +74,12 @@ def _record_of(path: Path) -> Path:
 
 
 def _facts(path: Path) -> dict[str, Any] | None:
-    """What the newest checkpoint says of its cell; None where none can be read."""
+    """What the newest whole checkpoint says of its cell; None where there is none."""
 
     def each() -> Iterator[dict[str, Any]]:
         for file in record.checkpoint_paths(path):
             try:
-                yield facts_of(file)
+                yield verified(file)
             except (OSError, Damaged):
                 continue
 

@@ -6,9 +6,9 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from clbench import config, machine, raised
@@ -16,6 +16,7 @@ from clbench.assets import guard
 from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
+from clbench.steady import steady
 
 if TYPE_CHECKING:
     from clbench.record import Record
@@ -132,7 +133,7 @@ class _Session:
             self._one(cell, wait=True)
         if len(self._cells) > 1 and self._done:
             for table in summary.tables(self._done):
-                self._console.print(table)
+                self._print(table)
         self._say(f"next: {escape(self._next())}")
         failed = any(record.status == "failed" for _, record in self._done)
         return max([FAILED if failed else 0, *self._codes])
@@ -177,7 +178,7 @@ class _Session:
         """Say how `cell` failed where its record does not, and go on."""
         where = raised.look(error, cell)
         if not machine.at_fault(error):
-            self._console.print(where.trace, markup=False, highlight=False)
+            self._print(where.trace, markup=False, highlight=False)
         what = f"{type(error).__name__}: {machine.line(error)}{where.place(None)}"
         complain(f"{cell.label()} {how}: {what}")
         self._codes.append(FAILED)
@@ -220,10 +221,8 @@ class _Session:
                 reporter.finish(record)
             if self._options.json:
                 facts.show(cell, record, path, ran=reporter is not None)
-        except OSError:
-            raise
         except Exception as error:
-            self._failed(cell, "has its record, which cannot be scored", error)
+            self._failed(cell, "has its record, which cannot be shown", error)
             return False
         return True
 
@@ -262,4 +261,8 @@ class _Session:
         return "clbench board" + ("" if runs == Path("runs") else f" runs={runs}")
 
     def _say(self, text: str, end: str = "\n") -> None:
-        self._console.print(text, end=end, highlight=False, soft_wrap=True)
+        self._print(text, end=end, highlight=False, soft_wrap=True)
+
+    @steady
+    def _print(self, shown: RenderableType, **form: Any) -> None:
+        self._console.print(shown, **form)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from tqdm import tqdm
 
+from clbench.bar import Bar
 from clbench.report import Reporter
 
 if TYPE_CHECKING:
@@ -34,15 +33,7 @@ class Progress(Reporter):
         super().__init__(console, label)
         self._done = 0
         self._part = 0.0
-        terminal = sys.stderr.isatty()
-        self._whole: tqdm[Never] = tqdm(
-            total=cells,
-            desc=label,
-            bar_format=FORM,
-            mininterval=0.1 if terminal else 10,
-            dynamic_ncols=terminal,
-            disable=not shown,
-        )
+        self._whole = Bar(total=cells, desc=label, bar_format=FORM, disable=not shown)
 
     def start(self, facts: Mapping[str, str]) -> None:
         """Nothing: there are many cells."""

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from clbench import drawn
 from clbench.contract import Metric
 from clbench.grammar import write
 from clbench.plot import FORMATS
@@ -143,9 +144,7 @@ def write_all(
         figure = draw(search, trials, parts)
         for form in FORMATS:
             written.append(path.with_name(f"{stem}.{form}"))
-            # Without a date, so that equal searches give equal files.
-            facts = {"Date": None} if form == "svg" else {}
-            figure.savefig(written[-1], format=form, dpi=150, metadata=facts)
+            drawn.save(figure, written[-1], form)
     return written
 
 
