@@ -283,6 +283,10 @@ def _environment(then: Record, now: Record) -> Iterator[str]:
     for time, environment in (("then", old), ("now", new)):
         if environment.dirty:
             yield f"the checkout had changes {time}"
+    read = {entry.name: entry.sha256 for entry in now.assets}
+    for entry in then.assets:
+        if read.get(entry.name, entry.sha256) != entry.sha256:
+            yield f"{entry.kind} '{entry.name}' are others"
     pairs = [
         *zip(then.strategy.members, now.strategy.members, strict=True),
         (then.scenario, now.scenario),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -190,8 +192,6 @@ def test_hashes_are_remembered_until_a_file_changes(tmp_path, monkeypatch):
 
 
 def test_verify_without_a_lock_finds_what_changed_under_a_file_s_time(call, glue):
-    import os
-
     root, words = glue
     train = root / "SST-2" / "train.tsv"
     assert call("data", "lock", *words)[0] == 0
@@ -220,8 +220,9 @@ def test_offline_lists_all_that_is_missing_before_anything_runs(call, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_offline_runs_what_is_here(call, glue, tmp_path):
+def test_offline_runs_what_is_here(call, glue, tmp_path, monkeypatch):
     _, words = glue
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("network"))
     code, _, error = call("run", *words, "--offline", f"out={tmp_path}", "--quiet")
     assert code == 0, error
 

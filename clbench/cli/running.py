@@ -82,6 +82,7 @@ def resume(place: Path, *, quiet: bool, json: bool) -> int:
         for entry in entries:
             options = dataclasses.replace(entry.options, quiet=quiet, json=json)
             try:
+                guard.cells([entry.cell], options)
                 codes.append(_Session(entry.words, [entry.cell], options).run())
             except InputError as error:
                 if len(entries) == 1:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from clbench import tuned
+from clbench.assets import guard
 from clbench.cli import summary
 from clbench.cli.running import INTERRUPTED, use_threads
 from clbench.tune import document, search, study
@@ -61,7 +62,9 @@ def tune(
     """
     version = study.version()
     try:
+        guard.before(words)
         wanted = search.read(words, trials, over)
+        guard.cells(wanted.default, wanted.options)
         options = dataclasses.replace(
             wanted.options, force=force, quiet=quiet or json, json=json
         )

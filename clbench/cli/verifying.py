@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from clbench import grammar, registry, schema
+from clbench.assets import guard
 from clbench.contract import InputError
 from clbench.resolved import Options
 
@@ -53,6 +54,7 @@ def verify(
 
     found = [(path, records.read(path)) for path in paths]
     cells = [verifying.prepare(record, path, given) for path, record in found]
+    guard.cells(cells, options)
     _free(given, {record.scenario.name for _, record in found})
 
     def say(text: str) -> None:

@@ -57,6 +57,12 @@ def read_published(name: str, kind: str, root: Path, size: int, cache: bool) -> 
 def _open(name: str, kind: str, root: Path, arguments: dict[str, Any]) -> Any:
     from torchvision import datasets
 
+    if (old := root / kind / "processed").is_dir():
+        raise InputError(
+            f"scenario.root={root}: {old} holds pickles, which old versions of "
+            f"torchvision wrote and new ones still read; remove that folder, "
+            f"{kind}/raw is enough"
+        )
     try:
         return getattr(datasets, kind)(root=str(root), download=False, **arguments)
     except Exception as error:  # Every dataset says in its own way what is missing.
