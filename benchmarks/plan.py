@@ -1,9 +1,9 @@
 """What was estimated and what it took: cells timed for a few steps, then run.
 
 Each embedded cell is first timed as `clbench sweep --plan` does, then run; both are
-printed side by side, with what was counted. Steps may be cut short to save time.
+printed side by side, with what was counted. Cells are cut short to save time.
 
-    python benchmarks/plan.py --steps 60
+    python benchmarks/plan.py --whole
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from clbench.cli.running import use_threads
 from clbench.estimate.worker import Worker
 from clbench.report import QuietReporter
 
-CELLS: Sequence[Sequence[str]] = (
-    ("strategy=lora", "scenario=dg", "scenario.target=sketch"),
-    ("strategy=pego", "scenario=dg", "scenario.target=sketch"),
-    ("strategy=ewc", "scenario=clip"),
-    ("strategy=lwf", "scenario=clip"),
-    ("strategy=mtlora", "scenario=mtl"),
-    ("strategy=ofs_dpo", "scenario=dpo"),
-    ("strategy=increlora", "scenario=nlu"),
+CELLS: Sequence[tuple[str, str]] = (
+    ("strategy=lora scenario=dg scenario.target=sketch", "scenario.steps=100"),
+    ("strategy=pego scenario=dg scenario.target=sketch", "scenario.steps=100"),
+    ("strategy=ewc scenario=clip", "scenario.steps_per_task=40"),
+    ("strategy=lwf scenario=clip", "scenario.steps_per_task=40"),
+    ("strategy=mtlora scenario=mtl", "scenario.steps=60"),
+    ("strategy=ofs_dpo scenario=dpo", "scenario.steps=40"),
+    ("strategy=increlora scenario=nlu", "scenario.steps_per_task=50"),
 )
+"""What is run, and how it is cut short."""
 
 
 def main() -> None:
     """Time, run and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, help="Of every cell; its own unless given")
+    parser.add_argument("--whole", action="store_true", help="Cut nothing short")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     use_threads(given.threads)
@@ -44,13 +45,14 @@ def main() -> None:
     )
     print("| --- | --- " + "| --: " * 8 + "|")
     with tempfile.TemporaryDirectory() as folder:
-        for words in CELLS:
-            print(_line([*words, f"out={folder}"], given.steps, given.threads))
+        for words, cut in CELLS:
+            more = [] if given.whole else [cut]
+            fixed = [f"out={folder}", f"threads={given.threads}"]
+            print(_line([*words.split(), *more, *fixed]), flush=True)
 
 
-def _line(words: Sequence[str], steps: int | None, threads: int) -> str:
-    more = [] if steps is None else [f"scenario.steps={steps}"]
-    (cell,), options = config.resolve([*words, *more, f"threads={threads}"])
+def _line(words: Sequence[str]) -> str:
+    (cell,), options = config.resolve(words)
     with Worker(options) as worker:
         timed = worker.time(cell)
     made = run_cell(cell, options, QuietReporter())

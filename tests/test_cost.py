@@ -232,9 +232,19 @@ def test_seconds_are_added_up_as_a_cell_spends_them():
     assert Timed.from_dict(json.loads(json.dumps(cell.to_dict()))) == cell
 
 
+def test_a_busy_machine_is_said(tmp_path):
+    words = ["strategy=lora", "scenario=dg", "scenario.target=sketch"]
+    (bundle,) = bundled(*resolve([*words, f"out={tmp_path}"]))
+    for load, said in ((3.0, True), (0.2, False), (None, False)):
+        found = Plan([Line(bundle, timed(1))], workers=1, startup=0, load=load)
+        lines = "\n".join(planning.facts(found))
+        assert ("other programs were computing (3.0" in lines) == said
+        assert "time: 1.0 s of work" in lines
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.34, "0.3 s"), (42, "42 s"), (600, "10 min"), (9000, "2.5 h")],
+    [(0.34, "0.3 s"), (42, "42 s"), (150, "2.5 min"), (600, "10 min"), (9000, "2.5 h")],
 )
 def test_times_are_said_as_people_say_them(seconds, text):
     assert planning.duration(seconds) == text

@@ -21,6 +21,9 @@ from clbench.estimate.worker import Worker
 if TYPE_CHECKING:
     from clbench.resolved import Cell, Options
 
+BUSY = 0.5
+"""Other processes that compute, for each processor, from which timings are in doubt."""
+
 
 def show(cells: Sequence[Cell], options: Options, workers: int) -> Plan:
     """Time a few steps of what `cells` are, and print what all of them will take.
@@ -125,6 +128,11 @@ def facts(found: Plan) -> list[str]:
     work = f"time: {span(found.work)} of work"
     if found.workers > 1:
         work += f", {span(found.wall)} with {found.workers} workers at the least"
+    if found.load is not None and found.load > BUSY:
+        work += (
+            f"; other programs were computing ({found.load:.1f} for each processor), "
+            f"without them it may be less"
+        )
     disk, memory = found.disk, found.memory
     parts = [f"{size(disk['records'])} of records"]
     if disk["models"]:
@@ -179,6 +187,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     if seconds < 120:
         return f"{seconds:.0f} s"
+    if seconds < 600:
+        return f"{seconds / 60:.1f} min"
     if seconds < 2 * 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"

@@ -10,6 +10,7 @@ from typing import Any
 from clbench.estimate.bundles import Bundle
 from clbench.estimate.timed import Span, Timed
 from clbench.estimate.worker import NotTimed, Worker
+from clbench.sweep import processors
 
 NOT_COUNTED = (
     "what changes later than in the timed steps: ranks that grow, memories that fill",
@@ -75,11 +76,14 @@ class Plan:
         lines: One for each bundle.
         workers: Cells that run at a time.
         startup: Seconds until a process can run a cell.
+        load: Processes that computed beside it when it was made, for each processor;
+            None where the system does not say.
     """
 
     lines: Sequence[Line]
     workers: int
     startup: float
+    load: float | None = None
 
     @property
     def work(self) -> Span:
@@ -154,6 +158,7 @@ class Plan:
             "evaluations": sum(line.evaluations for line in self.lines),
             "judgements": sum(line.judgements for line in self.lines),
             "workers": self.workers,
+            "load": self.load,
             "seconds": dataclasses.asdict(self.work),
             "wall_seconds": dataclasses.asdict(self.wall),
             "disk_bytes": self.disk,
@@ -177,6 +182,7 @@ def plan(
         workers: Cells that will run at a time.
         tell: Called with each bundle before it is timed.
     """
+    load = processors.load()
     lines = []
     for bundle in bundles:
         tell(bundle)
@@ -187,7 +193,7 @@ def plan(
             lines.append(Line(bundle, worker.time(bundle.cells[0])))
         except NotTimed as error:
             lines.append(Line(bundle, reason=str(error), unsupported=error.unsupported))
-    return Plan(lines, workers, worker.startup)
+    return Plan(lines, workers, worker.startup, load)
 
 
 def _plain(line: Line) -> dict[str, Any]:

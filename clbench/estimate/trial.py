@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from clbench import compose, writing
+from clbench.assets import door
 from clbench.cell import build_scenario, pick_device, prepared, terms
 from clbench.checkpoint.state import Position, gather
 from clbench.contract import Batch, Experience, Scenario, Strategy
@@ -26,6 +27,7 @@ from clbench.estimate import sizes
 from clbench.estimate.timed import Part, Sizes, Timed
 from clbench.execution import Execution
 from clbench.findings import Findings
+from clbench.masking import expanded
 from clbench.optim import Unnamed
 from clbench.problem import view
 from clbench.seeding import global_seed
@@ -70,7 +72,9 @@ def measure(cell: Cell, options: Options) -> Timed:
     """
     with terms(options), global_seed(cell.seed):
         strategy = compose.build(cell)
-        reason = strategy.unsupported(view(build_scenario(cell)))
+        scenario = build_scenario(cell)
+        door.current().survey(scenario.needs(expanded(cell.scenario.params)))
+        reason = strategy.unsupported(view(scenario))
         if reason is not None:
             raise Unsupported(reason)
         start = time.perf_counter()

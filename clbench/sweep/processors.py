@@ -15,6 +15,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def load() -> float | None:
+    """Processes that computed in the last minute, for each processor.
+
+    Those of everybody count. None where the system does not say.
+    """
+    if not hasattr(os, "getloadavg"):
+        return None
+    return os.getloadavg()[0] / cores()
+
+
 def gpus(device: str) -> list[str]:
     """The GPUs that cells of `device` take turns on, as CUDA_VISIBLE_DEVICES has them.
 
