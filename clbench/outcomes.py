@@ -7,12 +7,15 @@ length for each task and row; what is equal in all rows (labels) is kept once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clbench.contract import InputError
 
 Outcomes = Sequence[Mapping[str, Mapping[str, NDArray[Any]]]]
 """Row -> task -> name -> one value for each of the task's examples."""
@@ -57,10 +60,12 @@ def pack(outcomes: Outcomes) -> bytes:
 
 
 def read(path: Path) -> list[dict[str, dict[str, NDArray[Any]]]]:
-    """The outcomes at `path`: row -> task -> name -> values."""
-    from safetensors import safe_open
+    """The outcomes at `path`: row -> task -> name -> values.
 
-    with safe_open(path, framework="numpy") as file:
+    Raises:
+        InputError: It is no such file.
+    """
+    with _opened(path) as file:
         rows = [{} for _ in range(int(file.metadata()["rows"]))]  # type: ignore[var-annotated]
         for key in file.keys():  # noqa: SIM118
             row, task, name = key.split("/", 2)
@@ -84,14 +89,27 @@ def pack_pictures(pictures: Pictures) -> bytes:
 
 
 def read_pictures(path: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
-    """The pictures at `path`: task -> name -> (N, S, S, 3)."""
-    from safetensors import safe_open
+    """The pictures at `path`: task -> name -> (N, S, S, 3).
 
+    Raises:
+        InputError: It is no such file.
+    """
     found: dict[str, dict[str, NDArray[np.uint8]]] = {}
-    with safe_open(path, framework="numpy") as file:
+    with _opened(path) as file:
         for task, name in json.loads(file.metadata()["order"]):
             found.setdefault(task, {})[name] = file.get_tensor(f"{task}/{name}")
     return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged ({error})") from error
 
 
 def _small(values: NDArray[Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from clbench import registry
+from clbench import beside, registry
 from clbench.admission import Refused, look
 from clbench.contract import InputError
 from clbench.record import Record, numbers, read, write_bytes
@@ -61,6 +61,7 @@ def submit(
     for path in paths:
         try:
             record = read(path)
+            beside.check(path, record)
         except InputError as error:
             reason = str(error).removeprefix(f"{path}: ")
             decisions.append(Decision(path, "refused", reason))

@@ -33,6 +33,7 @@ ALLOWED = {
         "clbench.seeding",
     },
     "clbench/board": {
+        "clbench.beside",
         "clbench.board",
         "clbench.config",
         "clbench.contract",

@@ -544,6 +544,26 @@ def test_a_truncated_record_is_named_and_stops_no_other_cell(clbench, part):
         assert "Traceback" not in text
 
 
+def test_outcomes_of_another_run_are_found_out(clbench):
+    path = whole(clbench)
+    outcomes = record.outcomes_path(path)
+    flip(outcomes, 0.9)
+    line = f"{outcomes}: not the outcomes that were written with {path.name} (hash"
+    for words, code in (
+        (("plot", str(path)), 2),
+        (("verify", str(path)), 2),
+        (("submit", str(path), "--into", "boards"), 2),
+        (("board", "runs=whole", "out=boards", "--no-page"), 0),
+        (("board", "--check", "runs=whole", "out=boards", "--no-page"), 1),
+    ):
+        found, text = clbench(*words)
+        assert found == code, words
+        assert (line in text.replace("\n", " ")) == (code != 0), text
+        assert "Traceback" not in text
+    outcomes.unlink()
+    assert clbench("board", "--check", "runs=whole", "out=boards", "--no-page")[0] == 0
+
+
 # --- a clock that jumps ---
 
 

@@ -163,6 +163,15 @@ def test_the_largest_difference_comes_first(make_record):
     assert compare(one, other, within=1e-8).word == "differs"
 
 
+def test_outcomes_must_agree_where_all_must(make_record):
+    then, now = (make_record().model_copy(update={"outcomes": o * 64}) for o in "ab")
+    (difference,) = compare(then, now).differences
+    assert difference.place == "outcomes"
+    assert compare(then, now, within=0.02).good
+    assert compare(then, now, rows=2).good
+    assert compare(make_record(), now).good  # from before there was a hash
+
+
 def test_no_tolerance_covers_what_is_no_number(make_record):
     one, other = make_record(), make_record(steps=7)
     verdict = compare(one, other, within=10.0)

@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from clbench import registry
-from clbench.board.gather import gather
+from clbench import beside, registry
+from clbench.board.gather import Found, gather
 from clbench.contract import InputError
 
 SHOWN = 100
@@ -50,8 +50,9 @@ def check(
     if not out.is_dir():
         raise InputError(f"out={out}: there is no such folder of boards")
     folders = [*([runs] if runs is not None else []), *sorted(out.glob("*/records"))]
-    _, left = gather(folders)
+    found, left = gather(folders)
     wrong = [f"{entry.path}: {entry.reason}" for entry in left]
+    wrong += _foreign(found)
     with tempfile.TemporaryDirectory(prefix="clbench-check-") as name:
         place = Path(name) / out.name
         nothing = Path(name) / "runs"
@@ -69,6 +70,15 @@ def check(
         if scenarios is None:
             wrong += _stale(out, {path.stem for path in written})
     return wrong
+
+
+def _foreign(found: Sequence[Found]) -> Iterator[str]:
+    """A line for each record beside which the outcomes of another run lie."""
+    for entry in found:
+        try:
+            beside.check(entry.path, entry.record)
+        except InputError as error:
+            yield str(error)
 
 
 def _compare(committed: Path, should: bytes) -> Iterator[str]:

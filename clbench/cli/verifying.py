@@ -48,11 +48,14 @@ def verify(
     given, options = _settings([word for word in words if _KEY.match(word)])
     if options.plugins is not None:
         registry.use(options.plugins)
+    from clbench import beside
     from clbench import record as records  # with what it needs: slow to import
     from clbench import verify as verifying
     from clbench.report import QuietReporter, Reporter
 
     found = [(path, records.read(path)) for path in paths]
+    for path, record in found:
+        beside.check(path, record)
     cells = [verifying.prepare(record, path, given) for path, record in found]
     guard.cells(cells, options)
     _free(given, {record.scenario.name for _, record in found})
