@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from clbench import drawn, growth, panels, registry
 from clbench.contract import InputError, Metric, Scenario
+from clbench.inside import inside
 from clbench.matrix import Matrix
 from clbench.outcomes import Outcomes, Pictures
 from clbench.record import Record
@@ -60,7 +61,7 @@ def write_plots(
         made["examples"] = examples(shown, _title(record))
     for name, figure in made.items():
         for form in FORMATS:
-            path = stem.with_name(f"{stem.name}.{name}.{form}")
+            path = inside(stem.parent, f"{stem.name}.{name}.{form}")
             drawn.save(figure, path, form)
             written.append(path)
     return written

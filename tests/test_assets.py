@@ -24,6 +24,9 @@ def cache(tmp_path, monkeypatch):
     """A cache of its own, so that nothing is remembered."""
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CLBENCH_PATH", str(PLUGINS))
+    for name in guard.OFFLINE:
+        # `--offline` sets them for the process, which goes on with other tests.
+        monkeypatch.setenv(name, os.environ.get(name, "0"))
     return tmp_path / "cache"
 
 
@@ -202,6 +205,22 @@ def test_verify_without_a_lock_finds_what_changed_under_a_file_s_time(call, glue
     code, said, _ = call("data", "verify", *words)
     assert code == 1
     assert "SST-2/train.tsv has other content" in said
+
+
+@pytest.mark.parametrize("command", ["prepare", "lock", "verify"])
+def test_without_cells_a_command_says_what_it_needs(call, command):
+    code, _, error = call("data", command)
+    assert code == 2
+    assert f"clbench data {command} needs the words of cells" in error
+
+
+def test_a_lock_file_that_cannot_be_written_is_one_line(call, glue, tmp_path):
+    _, words = glue
+    (tmp_path / "file").write_text("")
+    code, _, error = call("data", "lock", *words, f"lock={tmp_path}/file/x.lock")
+    assert code == 2
+    assert "cannot be written" in error
+    assert error.count("\n") == 1
 
 
 # --- no network ---

@@ -318,6 +318,8 @@ def test_a_damaged_file_of_the_cache_is_found(repositories, tmp_path):
     weights.resolve().write_bytes(bytes(content))
     with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
         hub.verify(weights)
+    with door.opened(Door()), pytest.raises(InputError, match="is damaged"):
+        load_lm("owner/lm")
 
 
 def test_a_lock_file_pins_the_revision(repositories, tmp_path):

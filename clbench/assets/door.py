@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clbench.assets import hashes
-from clbench.assets.hub import Hub
+from clbench.assets.hub import Hub, verify
 from clbench.assets.lock import Lock
 from clbench.assets.need import Asset, Need
 from clbench.contract import InputError
@@ -60,11 +60,14 @@ class Door:
         """Keep what `need` is, as it lies at `place`.
 
         Raises:
-            InputError: It is not what the lock file says.
+            InputError: It is damaged, or is not what the lock file says.
         """
         if need.name in self.used:
             return
         found = hashes.asset(need, place)
+        if isinstance(need, Hub):
+            for path in need.files(place):
+                verify(path)
         if self.lock is not None:
             self.lock.check(found)
         self.used[need.name] = found

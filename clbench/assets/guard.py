@@ -25,7 +25,7 @@ def before(words: Iterable[str]) -> None:
     Libraries ask the environment when they are imported, so that `offline=true` has to
     be said before; processes started from here are told too.
     """
-    if "offline=true" in words:
+    if any(word.replace(" ", "").lower() == "offline=true" for word in words):
         os.environ.update(dict.fromkeys(OFFLINE, "1"))
 
 

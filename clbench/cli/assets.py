@@ -18,7 +18,7 @@ from clbench.cli.complaint import complain
 from clbench.contract import InputError
 from clbench.masking import homely
 from clbench.record import write_bytes
-from clbench.resolved import Cell
+from clbench.resolved import Cell, Options
 
 MISSING = 1
 """Exit code where something is missing or differs."""
@@ -31,7 +31,7 @@ def show(words: Sequence[str], console: Console) -> None:
         InputError: The words name no cells.
     """
     if words:
-        cells, _ = config.resolve(words)
+        cells, _ = _resolved(words, "list")
         console.print(_table(guard.needs(cells)))
         return
     known = [
@@ -54,7 +54,7 @@ def prepare(words: Sequence[str], console: Console) -> int:
     Raises:
         InputError: The words name no cells.
     """
-    cells, _ = config.resolve(words)
+    cells, _ = _resolved(words, "prepare")
     left = 0
     for need in guard.needs(cells):
         try:
@@ -79,7 +79,7 @@ def write(words: Sequence[str], console: Console) -> int:
         InputError: The words name no cells, something is missing, or two different
             things have one name.
     """
-    cells, options = config.resolve(words)
+    cells, options = _resolved(words, "lock")
     wanted = guard.needs(cells)
     missing = [need for need in wanted if need.here() is None]
     if missing:
@@ -89,7 +89,12 @@ def write(words: Sequence[str], console: Console) -> int:
     if options.lock is None:
         sys.stdout.write(text)
     else:
-        write_bytes(options.lock, text.encode())
+        try:
+            write_bytes(options.lock, text.encode())
+        except OSError as error:
+            raise InputError(
+                f"lock={options.lock} cannot be written ({error.strerror or error})"
+            ) from error
         console.print(
             f"{options.lock}: {len(wanted)} data sets and weights; run with "
             f"lock={options.lock}",
@@ -144,7 +149,7 @@ def _verify_record(path: Path, console: Console) -> int:
 
 def _verify_cells(words: Sequence[str], console: Console) -> int:
     """How many of what cells read are not what a lock file, or memory, says."""
-    cells, options = config.resolve(words)
+    cells, options = _resolved(words, "verify")
     known = None if options.lock is None else lock.read(options.lock)
     differ = 0
     for asked in guard.needs(cells):
@@ -181,6 +186,20 @@ def _said(console: Console, name: str, lines: list[str]) -> int:
     text = "[green]as it was[/]" if not lines else f"[red]{escape('; '.join(lines))}[/]"
     console.print(f"{escape(name)}: {text}", highlight=False, soft_wrap=True)
     return bool(lines)
+
+
+def _resolved(words: Sequence[str], command: str) -> tuple[list[Cell], Options]:
+    """The cells and options that `words` name.
+
+    Raises:
+        InputError: They name none.
+    """
+    if not words:
+        raise InputError(
+            f"clbench data {command} needs the words of cells, as clbench run takes "
+            f"them: strategy=NAME scenario=NAME KEY=VALUE..."
+        )
+    return config.resolve(words)
 
 
 def _prepared(need: Need) -> Path | None:

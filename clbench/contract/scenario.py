@@ -216,6 +216,9 @@ class Scenario(Problem):
 
         Args:
             params: All parameters of the scenario, paths written out.
+
+        Raises:
+            InputError: A parameter names what cannot be read by any means.
         """
         return ()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 
 from clbench.assets.hub import Hub, split
 from clbench.assets.need import Local, Need
+from clbench.contract import InputError
 from clbench.pocket import weights
 
 KEY = "scenario.backbone"
@@ -36,12 +38,17 @@ def image_needs(name: str, pocket: str) -> tuple[Need, ...]:
     Args:
         name: As there.
         pocket: What the embedded model's weights are called.
+
+    Raises:
+        InputError: It is neither a folder nor a model of timm.
     """
     if name == "pocket":
         return (embedded(pocket),)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return (_folder(folder),)
+    if folder.is_file():
+        return ()
     if name.startswith("hf-hub:"):
         return (hub(name.removeprefix("hf-hub:")),)
     model, at, file = name.partition("@")
@@ -81,10 +88,16 @@ def hub(name: str) -> Hub:
 
 
 def timm_hub(name: str) -> Hub | None:
-    """Where timm has the weights of its model `name` on the hub; None: not there."""
+    """Where timm has the weights of its model `name` on the hub; None: not there.
+
+    Raises:
+        InputError: It has no such model.
+    """
     import timm
 
-    facts = timm.get_pretrained_cfg(name) if timm.is_model(name.split(".")[0]) else None
+    if not timm.is_model(name.split(".")[0]):
+        raise unknown(name)
+    facts = timm.get_pretrained_cfg(name)
     if facts is None or not facts.hf_hub_id:
         return None
     repository, pin = split(facts.hf_hub_id)
@@ -96,6 +109,17 @@ def timm_hub(name: str) -> Hub | None:
         repository=repository,
         pin=pin,
         wanted=(timm_file(facts.hf_hub_filename), "config.json"),
+    )
+
+
+def unknown(name: str) -> InputError:
+    """There is no such image backbone: one line, with the nearest."""
+    import timm
+
+    near = get_close_matches(name, ["pocket", *timm.list_models()], n=1, cutoff=0.0)
+    return InputError(
+        f"{KEY}={name} is neither a folder nor a model of timm; the nearest is "
+        f"'{near[0]}' (all: python -c 'import timm; print(timm.list_models())')"
     )
 
 

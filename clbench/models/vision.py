@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from clbench.assets import door
 from clbench.assets.weights import check_file, check_folder
 from clbench.contract import InputError
 from clbench.models.hub import plain_weights, remote_code, unusable
-from clbench.models.needs import hub, timm_hub
+from clbench.models.needs import hub, timm_hub, unknown
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -148,7 +147,7 @@ def _timm(
         # A model's own way of loading is for its own format, numpy's.
         changes = {"file": str(file), "custom_load": file.suffix == ".npz"}
     if not name.startswith("local-dir:") and not timm.is_model(name.split(".")[0]):
-        raise _unknown(name)
+        raise unknown(name)
     try:
         body = timm.create_model(
             name, pretrained=True, num_classes=0, pretrained_cfg_overlay=changes or None
@@ -172,10 +171,6 @@ def _fetched(name: str) -> Path:
     Raises:
         InputError: There is no such model, or none that can be had.
     """
-    import timm
-
-    if not timm.is_model(name.split(".")[0]):
-        raise _unknown(name)
     need = timm_hub(name)
     if need is None:
         raise InputError(
@@ -231,14 +226,3 @@ def _file(name: str, file: str) -> Path:
         raise InputError(f"scenario.backbone={name}: there is no file {path}")
     check_file(f"scenario.backbone={name}", path)
     return path
-
-
-def _unknown(name: str) -> InputError:
-    import timm
-
-    near = get_close_matches(name, ["pocket", *timm.list_models()], n=1, cutoff=0.0)
-    return InputError(
-        f"scenario.backbone={name} is neither a folder nor a model of timm; the "
-        f"nearest is '{near[0]}' (all: python -c 'import timm; "
-        f"print(timm.list_models())')"
-    )
