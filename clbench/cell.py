@@ -29,10 +29,11 @@ from clbench.checkpoint.pace import Interrupt, Pace
 from clbench.checkpoint.state import NotResumable, Position, Resumed, gather
 from clbench.checkpoint.store import Store
 from clbench.contract import Experience, InputError, Problem, Scenario, Strategy
-from clbench.devices import Plan, methods_of, repeated, whole
+from clbench.devices import ALONE, Plan, Team, methods_of, repeated, whole
 from clbench.engine import Loop
 from clbench.execution import Execution
 from clbench.findings import Findings
+from clbench.launched import Lost
 from clbench.masking import expanded
 from clbench.minibatches import loader
 from clbench.problem import view
@@ -47,7 +48,11 @@ if TYPE_CHECKING:
 
 
 def run_cell(
-    cell: Cell, options: Options, reporter: Reporter, rows: int | None = None
+    cell: Cell,
+    options: Options,
+    reporter: Reporter,
+    rows: int | None = None,
+    team: Team = ALONE,
 ) -> Record:
     """Run `cell` and write its record, whatever happens.
 
@@ -61,13 +66,15 @@ def run_cell(
         options: How.
         reporter: Shows it.
         rows: Rows of the matrix after which it stops, as if interrupted; None for all.
+        team: The processes that compute it together, of which the first writes.
 
     Raises:
         InputError: The configuration cannot be run; nothing is written.
+        Lost: Another process has ended.
     """
     tracking.check(options.track)
     with terms(options):
-        made = _run(cell, options, reporter, rows)
+        made = _run(cell, options, reporter, rows, team)
     tracking.send(options.track, made, options.out, reporter)
     return made
 
@@ -84,13 +91,16 @@ def terms(options: Options) -> Iterator[None]:
         yield
 
 
-def _run(cell: Cell, options: Options, reporter: Reporter, rows: int | None) -> Record:
+def _run(
+    cell: Cell, options: Options, reporter: Reporter, rows: int | None, team: Team
+) -> Record:
     """From a checkpoint where there is one that can be gone on from, else anew."""
     scenario = build_scenario(cell)
     door.current().survey(scenario.needs(expanded(cell.scenario.params)))
-    writing.check(record.path_of(options.out, cell))
+    if team.leads:
+        writing.check(record.path_of(options.out, cell))
     with global_seed(cell.seed):
-        attempt = _Attempt(cell, options, reporter, scenario, rows)
+        attempt = _Attempt(cell, options, reporter, scenario, rows, team)
         try:
             return attempt.run()
         except NotResumable as error:
@@ -98,7 +108,7 @@ def _run(cell: Cell, options: Options, reporter: Reporter, rows: int | None) -> 
     reporter.note("the cell starts over")
     scenario, options = build_scenario(cell), dataclasses.replace(options, force=True)
     with global_seed(cell.seed):
-        return _Attempt(cell, options, reporter, scenario, rows).run()
+        return _Attempt(cell, options, reporter, scenario, rows, team).run()
 
 
 def build_scenario(cell: Cell) -> Scenario:
@@ -134,15 +144,19 @@ def prepared(
     return model
 
 
-def pick_device(wanted: str) -> torch.device:
+def pick_device(wanted: str, team: Team = ALONE) -> torch.device:
     """The device named by `wanted`; `auto` takes an accelerator where there is one.
+
+    Of several of a kind each process of a machine has its own.
 
     Raises:
         InputError: There is no such device here.
     """
     if wanted == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
-        return found or torch.device("cpu")
+        wanted = "cpu" if found is None else found.type
+    if wanted == "cuda" and team.size > 1:
+        wanted = f"cuda:{team.local}"
     try:
         torch.empty(0, device=wanted)
     except (RuntimeError, AssertionError) as error:
@@ -171,16 +185,17 @@ class _Attempt(Watch):
         reporter: Reporter,
         scenario: Scenario,
         limit: int | None,
+        team: Team,
     ) -> None:
-        self._cell = cell
+        self._cell, self._team = cell, team
         self._limit = limit
         self._options = options
         self._reporter = reporter
         self._scenario = scenario
         self._strategy: Strategy
-        self._device = pick_device(options.device)
+        self._device = pick_device(options.device, team)
         self._found = Findings(self._device)
-        self._plan = Plan(Execution(**cell.execution), self._device)
+        self._plan = Plan(Execution(**cell.execution), self._device, team)
         self._learned: dict[str, int] = {}
         self._session: Session | None = None
         self._resumed = False
@@ -202,6 +217,9 @@ class _Attempt(Watch):
                 return self._write("unsupported", reason)
             self._learn(problem)
         except NotResumable:
+            raise
+        except Lost as error:
+            self._write("failed", str(error), step=self._found.steps)
             raise
         except KeyboardInterrupt:
             self._write("interrupted", f"interrupted at step {self._found.steps}")
@@ -289,6 +307,7 @@ class _Attempt(Watch):
 
     def begun(self, run: Session) -> None:
         """Count what is trained in this experience."""
+        self._team.share(run.model)
         self._count(run)
 
     def _count(self, run: Session) -> None:
@@ -297,6 +316,8 @@ class _Attempt(Watch):
 
     def stepped(self, run: Session, losses: Sequence[float], examples: int) -> None:
         """Show progress."""
+        if self._found.steps == 0:
+            run.step_flops = self._team.total(run.step_flops)
         self._found.steps += len(losses)
         self._found.examples += examples
         for loss in losses:
@@ -337,7 +358,7 @@ class _Attempt(Watch):
         known = identity(cell, self._scenario, self._device.type)
         facts = {"cell": cell.to_dict(), "options": to_jsonable_python(options)}
         keeper = Keeper(
-            Store(path, known, tell),
+            Store(path, known, tell, writes=self._team.leads),
             Pace(options.checkpoint_every),
             facts,
             tell,
@@ -364,6 +385,9 @@ class _Attempt(Watch):
     def _go_on(self) -> Resumed | None:
         """Take over what an earlier process has done of this cell, if it has."""
         found = self._keeper.newest()
+        count = None if found is None else found.facts["count"]
+        # A folder that not all of them see has no checkpoint for some.
+        self._team.agree("checkpoint", str(count))
         if found is None:
             return None
         self._resumed = True
@@ -399,6 +423,9 @@ class _Attempt(Watch):
             writing.Outcome(status, reason, step),
             self._learned,
             None if session is None else session.step_flops,
+            self._team.size,
         )
+        if not self._team.leads:
+            return made
         path = record.path_of(self._options.out, self._cell)
         return writing.write(made, self._found, path, self._keeper.make_way)

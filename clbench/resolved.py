@@ -259,6 +259,16 @@ def option_keys() -> dict[str, schema.Parameter]:
     }
 
 
+def read_options(plain: Mapping[str, Any]) -> Options:
+    """The options that are `plain` as JSON; flags are off.
+
+    Raises:
+        ValueError: One of them is out of range.
+    """
+    known = {key.replace(".", "_"): p for key, p in option_keys().items()}
+    return Options(**{k: p.check(plain[k]) for k, p in known.items() if k in plain})
+
+
 FLAGS = ("force", "quiet", "json")
 """Options that are flags of the command line, not keys."""
 

@@ -5,7 +5,6 @@ One place for every command that runs cells, so that they agree on what is done.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,9 +101,8 @@ def claim(
         InputError: Its record cannot be read, or none can be written there.
     """
     found = find(cell, options, again)
-    # Nothing is written: the folder of finished records may be read-only. Of several
-    # processes of one cell, as `accelerate launch` starts them, the first has the lock.
-    if found.record is not None or os.environ.get("RANK", "0") not in ("", "0"):
+    if found.record is not None:
+        # Nothing is written: the folder of finished records may be read-only.
         yield found
         return
     path = records.path_of(options.out, cell)

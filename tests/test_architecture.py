@@ -51,7 +51,12 @@ ALLOWED = {
         "clbench.statistics",
     },
     "clbench/data": {"clbench.data", "clbench.contract"},
-    "clbench/devices": {"clbench.contract", "clbench.devices", "clbench.execution"},
+    "clbench/devices": {
+        "clbench.contract",
+        "clbench.devices",
+        "clbench.execution",
+        "clbench.launched",
+    },
     "clbench/lowrank": {
         "clbench.contract",
         "clbench.devices",

@@ -38,11 +38,18 @@ class Store:
         path: Of the cell's record.
         identity: What they belong to.
         tell: Takes a line for the user.
+        writes: Whether this process is the one that writes and removes.
     """
 
     def __init__(
-        self, path: Path, identity: Identity, tell: Callable[[str], None]
+        self,
+        path: Path,
+        identity: Identity,
+        tell: Callable[[str], None],
+        *,
+        writes: bool = True,
     ) -> None:
+        self._writes = writes
         self._paths = record.checkpoint_paths(path)
         self._identity, self._tell = identity, tell
         self._count = 0
@@ -116,7 +123,7 @@ class Store:
 
     def remove(self) -> None:
         """Remove what there is, and what a process left that was killed in a write."""
-        for path in self._paths:
+        for path in self._paths if self._writes else ():
             path.unlink(missing_ok=True)
             for left in path.parent.glob(f".{escape(path.name)}.*"):
                 left.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import Any
 from clbench import record, registry
 from clbench.checkpoint.file import Damaged, verified
 from clbench.contract import InputError
-from clbench.resolved import Cell, Options, option_keys
+from clbench.resolved import Cell, Options, read_options
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,7 @@ def _facts(path: Path) -> dict[str, Any] | None:
 
 def _options(plain: dict[str, Any], path: Path) -> Options:
     """The options that are `plain`; records go where the checkpoint lies."""
-    known = {key.replace(".", "_"): p for key, p in option_keys().items()}
-    values = {k: p.check(plain[k]) for k, p in known.items() if k in plain}
-    options = dataclasses.replace(Options(**values), out=path.parent.parent)
+    options = dataclasses.replace(read_options(plain), out=path.parent.parent)
     if options.plugins is not None:
         registry.use(options.plugins)
     return options

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
-from clbench import config, machine, raised
+from clbench import config, launched, machine, raised
 from clbench.assets import guard
-from clbench.cli import facts, summary
+from clbench.cli import facts, summary, together
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
+from clbench.launched import Lost
 from clbench.steady import steady
 
 if TYPE_CHECKING:
+    from clbench.devices.team import Together
     from clbench.record import Record
     from clbench.report import Reporter
     from clbench.resolved import Cell, Options
@@ -49,12 +51,18 @@ def run(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
     Raises:
         InputError: The overrides cannot be run.
     """
+    guard.before(words)
+    if launched.follows():
+        return together.follow()
     try:
-        guard.before(words)
         cells, options = config.resolve(words)
         guard.cells(cells, options)
         options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
-        return _Session(words, cells, options).run()
+        with together.leading(options) as team:
+            return _Session(words, cells, options, team).run()
+    except Lost as error:
+        complain(str(error))
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: the same command goes on where it stopped\n")
         return INTERRUPTED
@@ -76,19 +84,26 @@ def resume(place: Path, *, quiet: bool, json: bool) -> int:
     """
     from clbench.cli.resuming import stopped  # reads checkpoints: imports torch
 
+    if launched.follows():
+        return together.follow()
     codes = [0]
     entries = stopped(place)
     try:
-        for entry in entries:
-            options = dataclasses.replace(entry.options, quiet=quiet, json=json)
-            try:
-                guard.cells([entry.cell], options)
-                codes.append(_Session(entry.words, [entry.cell], options).run())
-            except InputError as error:
-                if len(entries) == 1:
-                    raise
-                complain(str(error))
-                codes.append(REFUSED)
+        with together.leading(entries[0].options) as team:
+            for entry in entries:
+                options = dataclasses.replace(entry.options, quiet=quiet, json=json)
+                session = _Session(entry.words, [entry.cell], options, team)
+                try:
+                    guard.cells([entry.cell], options)
+                    codes.append(session.run())
+                except InputError as error:
+                    if len(entries) == 1:
+                        raise
+                    complain(str(error))
+                    codes.append(REFUSED)
+    except Lost as error:
+        complain(str(error))
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"interrupted: clbench resume {place} goes on\n")
         return INTERRUPTED
@@ -110,12 +125,17 @@ class _Session:
         words: Overrides, as the user wrote them.
         cells: What they resolve to.
         options: How cells are run.
+        team: Processes that run each cell together; None where this one is alone.
     """
 
     def __init__(
-        self, words: Sequence[str], cells: Sequence[Cell], options: Options
+        self,
+        words: Sequence[str],
+        cells: Sequence[Cell],
+        options: Options,
+        team: Together | None,
     ) -> None:
-        self._words = words
+        self._words, self._team = words, team
         self._cells = cells
         self._options = options
         # JSON has standard output to itself.
@@ -165,6 +185,8 @@ class _Session:
         except records.NotWritten as error:
             with self._reporter(cell) as reporter:
                 reporter.finish(error.record)
+            raise
+        except Lost:
             raise
         except InputError as error:
             if len(self._cells) == 1:
@@ -233,6 +255,8 @@ class _Session:
     def _run_cell(self, cell: Cell, reporter: Reporter) -> Record:
         from clbench.cell import run_cell  # imports torch and Avalanche: seconds
 
+        if self._team is not None:
+            return together.lead(self._team, cell, self._options, reporter)
         return run_cell(cell, self._options, reporter)
 
     def _had(self, found: Standing, path: Path) -> None:

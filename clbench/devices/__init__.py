@@ -11,7 +11,19 @@ from clbench.devices.plan import (
     divides,
     methods_of,
     repeated,
+    summed,
     whole,
 )
+from clbench.devices.team import ALONE, Team
 
-__all__ = ["Plan", "arithmetic", "divides", "methods_of", "repeated", "whole"]
+__all__ = [
+    "ALONE",
+    "Plan",
+    "Team",
+    "arithmetic",
+    "divides",
+    "methods_of",
+    "repeated",
+    "summed",
+    "whole",
+]

@@ -30,6 +30,7 @@ class Call:
         model: Whose parameters get gradients.
         function: Computes, rows of its output being those of what it is given.
         args, kwargs: What it is given.
+        divided: Whether rows may be computed apart.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Call:
         function: Callable[..., Any],
         args: Sequence[Any],
         kwargs: dict[str, Any],
+        *,
+        divided: bool = True,
     ) -> None:
         self._plan, self._model, self._function = plan, model, function
         self._given = (tuple(args), kwargs)
         self._rows = rows.count(self._given)
-        self._own = plan.own(self._rows)
-        parts = plan.settings.accumulate if torch.is_grad_enabled() else 1
+        self._own = plan.own(self._rows) if divided else range(self._rows)
+        parts = plan.settings.accumulate if torch.is_grad_enabled() and divided else 1
         self._parts = rows.divided(self._own, parts)
         # Without rows of its own, whatever draws is drawn as it always is.
         self._draws = model.training and len(self._parts[0]) < self._rows
@@ -95,12 +98,20 @@ class Call:
             given: Gradients of the outputs of all rows, where there are any.
         """
 
+        # What all processes compute alike is a part of each: whatever layers see in the
+        # backward pass then adds up to the whole over processes.
+        size = 1 if self._divided else self._plan.team.size
+
         def descend(factor: float) -> Gradients:
             if own:
-                cut = self._cut(given, self._own, factor)
+                cut = self._cut(given, self._own, factor / size)
                 found = _gradients(own, parameters, cut)
             else:
-                found = self._parted(parameters, given, factor)
+                found = self._parted(parameters, given, factor / size)
+            if size > 1:
+                return [
+                    None if gradient is None else gradient * size for gradient in found
+                ]
             return self._plan.summed(found, parameters, self._divided)
 
         scaling = self._plan.scaling
@@ -142,8 +153,17 @@ class Call:
 
     def _compute(self, part: range) -> Any:
         """The output of some rows, in float32."""
+        plan = self._plan
+        before = plan.dividing
+        plan.dividing = (self._rows, part) if len(part) < self._rows else None
+        try:
+            return self._drawn(part, *rows.part(self._given, self._rows, part))
+        finally:
+            plan.dividing = before
+
+    def _drawn(self, part: range, args: Any, kwargs: Any) -> Any:
+        """The same; whatever draws at random draws for all rows."""
         plan, device = self._plan, self._plan.device
-        args, kwargs = rows.part(self._given, self._rows, part)
         if not self._draws:
             return plan.run(self._function, args, kwargs)
         if not plan.draws:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from clbench.contract import InputError, Problem
 from clbench.devices import rows
@@ -17,7 +16,9 @@ from clbench.devices.ambient import Again, Ambient, ambients, kept
 from clbench.devices.blocks import blocks, compute_again
 from clbench.devices.call import Call
 from clbench.devices.draws import Draws
+from clbench.devices.norms import normalise_over_all, normalises
 from clbench.devices.scaling import Gradients, Scaling
+from clbench.devices.team import ALONE, Team
 from clbench.execution import Execution
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -30,46 +31,55 @@ class Plan:
     Args:
         settings: What was asked for.
         device: Where the model lives.
+        team: The processes that compute together.
 
     Attributes:
         ambients: What its layers read besides their input.
         draws: Whether some layer has been seen to draw at random.
+        dividing: How many rows a minibatch has and which are computed here, while they
+            are and if these are not all.
     """
 
-    def __init__(self, settings: Execution, device: torch.device) -> None:
-        self.settings, self.device = settings, device
+    def __init__(
+        self, settings: Execution, device: torch.device, team: Team = ALONE
+    ) -> None:
+        self.settings, self.device, self.team = settings, device, team
         self.dtype = DTYPES[settings.precision]
         self.scaling = Scaling() if settings.precision == "fp16" else None
         self.ambients: Sequence[Ambient] = ()
         self.draws = False
+        self.dividing: tuple[int, range] | None = None
         self._whole = False
         self._drawing: Draws | None = None
 
     @property
     def usual(self) -> bool:
         """Whether the model computes as it does by itself."""
-        return self.settings == Execution()
+        return self.settings == Execution() and self.team.size == 1
 
     @property
     def simple(self) -> bool:
         """Whether a call is one forward pass and nothing else."""
-        return self._whole or (self.settings.accumulate == 1 and self.scaling is None)
+        return not self.divides and self.scaling is None
 
     @property
     def divides(self) -> bool:
         """Whether rows of a minibatch are computed apart from one another."""
-        return self.settings.accumulate > 1
+        return self.settings.accumulate > 1 or self.team.size > 1
 
     @property
     def arithmetic(self) -> str:
         """What else numbers depend on but weights and inputs; empty if nothing."""
         names = ("precision", "compile")
         chosen = self.settings.chosen()
-        return " ".join(f"{name}={chosen[name]}" for name in names if name in chosen)
+        found = [f"{name}={chosen[name]}" for name in names if name in chosen]
+        if self.team.size > 1:
+            found.append(f"processes={self.team.size}")
+        return " ".join(found)
 
     def own(self, count: int) -> range:
         """Of so many rows those that are computed here."""
-        return range(count)
+        return self.team.own(count)
 
     def run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What `function` gives, in float32, whatever it computes in."""
@@ -81,13 +91,19 @@ class Plan:
 
     def gathered(self, made: Any, count: int) -> Any:
         """The output of all rows, of that of own ones."""
-        return made
+        own = len(self.own(count))
+
+        def gather(tensor: Tensor) -> Tensor:
+            rows.check(tensor, own)
+            return self.team.gathered(tensor, count)
+
+        return rows.change(made, gather)
 
     def summed(
         self, found: Gradients, parameters: Sequence[Tensor], divided: bool
     ) -> Gradients:
-        """Gradients of all rows, of those of own ones."""
-        return found
+        """Gradients of all rows, of those of own ones; `divided` if these are some."""
+        return self.team.summed(found, parameters) if divided else found
 
     @contextmanager
     def drawing(self, draws: Draws) -> Iterator[None]:
@@ -148,6 +164,10 @@ class Plan:
         self._check(model, methods)
         for path in again:
             compute_again(model.get_submodule(path), self.now)
+        if self.team.size > 1:
+            normalise_over_all(model, self)
+            # Statistics would count twice if it computed once more to find out.
+            self.draws = normalises(model)
         kind = type(model)
         names: dict[str, Any] = {"__module__": kind.__module__, PLAN: self}
         for name in methods or ("forward",):
@@ -155,7 +175,7 @@ class Plan:
         model.__class__ = type(kind.__name__, (kind,), names)
 
     def _check(self, model: nn.Module, methods: Sequence[str]) -> None:
-        if self.divides and not methods:
+        if self.settings.accumulate > 1 and not methods:
             raise InputError(
                 f"accumulate={self.settings.accumulate}: the model of this scenario "
                 f"does not compute example by example; accumulate=1"
@@ -166,7 +186,7 @@ class Plan:
                 "again cannot be compiled here; one of the two"
             )
         again = self.settings.accumulate > 1 or self.settings.gradient_checkpointing
-        if again and any(isinstance(m, _BatchNorm) for m in model.modules()):
+        if again and normalises(model):
             what = next(k for k in self.settings.chosen() if k in AGAIN)
             raise InputError(
                 f"{what}: the model normalises over its batch, whose statistics would "
@@ -186,9 +206,9 @@ class Plan:
                 chosen = fast if self._drawing is None else function
                 return chosen(model, *args, **kwargs)
 
-            if self._whole or not divided:
+            if self._whole or (self.simple):
                 return self.run(compute, args, kwargs)
-            return Call(self, model, compute, args, kwargs)()
+            return Call(self, model, compute, args, kwargs, divided=divided)()
 
         return method
 
@@ -221,6 +241,23 @@ def divides(model: nn.Module) -> bool:
     """Whether `model` computes some rows of a batch apart from the others."""
     plan = plan_of(model)
     return plan is not None and plan.divides
+
+
+def summed(model: nn.Module, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """What layers of `model` saw in a backward pass, as if all rows were here.
+
+    A gradient by something inside of the model is of those rows that this process
+    computes; those of parameters are of all rows already.
+
+    Args:
+        model: The model in training.
+        tensors: Of own rows; as many and of the same shapes in every process.
+    """
+    plan = plan_of(model)
+    if plan is None:
+        return tensors
+    found = plan.team.summed(tensors, tensors)
+    return [tensor for tensor in found if tensor is not None]
 
 
 def arithmetic(model: nn.Module) -> str:

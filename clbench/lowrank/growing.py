@@ -106,6 +106,13 @@ class Components(nn.Module):
         numel = self.gradient.numel()
         return ((B @ A) * self.gradient).abs().sum() / math.sqrt(numel)
 
+    @property
+    def seen(self) -> Tensor:
+        """(d, d_in) the gradient that came; 0 where none did."""
+        if self.gradient is not None:
+            return self.gradient
+        return self.A[0].new_zeros(self.B[0].shape[0], self.A[0].shape[1])
+
     def forget(self) -> None:
         """Let the gradient go."""
         self.gradient = None

@@ -27,6 +27,7 @@ from clbench.contract import (
     Strategy,
     trainable,
 )
+from clbench.devices import divides, summed
 from clbench.lowrank import (
     RATES,
     Components,
@@ -154,6 +155,9 @@ class Increlora(Strategy):
 
     def before_experience(self, run: Run, experience: Experience) -> None:
         """Lay out the growth of this experience: its part of the budget."""
+        for update in self._maps.values():
+            # Of rows that are computed apart, gradients add up to that of one pass.
+            update.summed = not self.released or divides(run.model)
         n = len(self._maps)
         budget = run.problem.budget
         done = run.total_step + experience.steps
@@ -196,6 +200,11 @@ class Increlora(Strategy):
         assert allocator is not None
         if not allocator.open:
             return
+        if divides(run.model):
+            # Of each map this process has seen what comes from its own rows.
+            every = summed(run.model, [update.seen for update in self._maps.values()])
+            for update, gradient in zip(self._maps.values(), every, strict=True):
+                update.gradient = gradient
         scores = torch.stack([update.score() for update in self._maps.values()])
         for update in self._maps.values():
             update.forget()
