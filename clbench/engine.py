@@ -139,7 +139,7 @@ class Loop(SupervisedTemplate):  # type: ignore[misc]
         return loss if penalty is None else loss + penalty
 
 
-class Hooks(SupervisedPlugin, supports_distributed=True):  # type: ignore[misc]
+class Hooks(SupervisedPlugin, supports_distributed=True):  # type: ignore
     """A strategy's hooks at Avalanche's moments.
 
     Args:

@@ -107,7 +107,9 @@ def _follow(team: Together, job: dict[str, Any]) -> str | None:
     try:
         options = dataclasses.replace(
             read_options(job["options"]),
-            **{"keep": False, "track": "none", "checkpoint_every": None},
+            keep=False,
+            track="none",
+            checkpoint_every=None,
             force=job["options"]["force"],
         )
         if options.plugins is not None:

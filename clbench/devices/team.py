@@ -15,6 +15,8 @@ from datetime import timedelta
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from clbench.devices import rows
 from clbench.devices.scaling import Gradients
@@ -106,7 +108,7 @@ class Together(Team):
 
     def __init__(self, kind: str | None) -> None:
         self.local = int(os.environ["LOCAL_RANK"])
-        self._store, self.rank, self.size = next(dist.rendezvous("env://"))
+        self._store, self.rank, self.size = next(rendezvous("env://"))
         self._store.set_timeout(FOREVER)
         self._cells = 0
         if kind is not None:
@@ -117,7 +119,7 @@ class Together(Team):
             torch.cuda.set_device(self.local)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo",
-            store=dist.PrefixStore("clbench/group", self._store),
+            store=PrefixStore("clbench/group", self._store),
             rank=self.rank,
             world_size=self.size,
         )
@@ -204,7 +206,7 @@ class Together(Team):
         """The next cell; None where there is none."""
         self._cells += 1
         with _in_touch():
-            cell = self._store.get(f"clbench/cell/{self._cells}").decode()
+            cell: str = self._store.get(f"clbench/cell/{self._cells}").decode()
             if not cell:
                 dist.barrier()
         if cell:

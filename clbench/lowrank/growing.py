@@ -111,7 +111,8 @@ class Components(nn.Module):
         """(d, d_in) the gradient that came; 0 where none did."""
         if self.gradient is not None:
             return self.gradient
-        return self.A[0].new_zeros(self.B[0].shape[0], self.A[0].shape[1])
+        A: Tensor = self.A[0]
+        return A.new_zeros(len(self.B[0]), A.shape[1])
 
     def forget(self) -> None:
         """Let the gradient go."""
