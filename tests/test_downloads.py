@@ -13,6 +13,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -24,6 +25,7 @@ from clbench.assets.need import Plain
 from clbench.contract import InputError
 from clbench.models.lm import load_lm
 from clbench.models.needs import hub as model
+from clbench.models.vision import image_backbone
 from clbench.pocket.models import lm as pocket
 
 
@@ -218,7 +220,9 @@ def repositories(server, tmp_path, monkeypatch):
     return kind
 
 
-def offer(kind: type[Server], repository: str, files: dict[str, bytes]) -> None:
+def offer(
+    kind: type[Server], repository: str, files: dict[str, bytes], what: str = "models"
+) -> None:
     """Have a hub answer for a repository."""
     tree = [
         {
@@ -242,13 +246,14 @@ def offer(kind: type[Server], repository: str, files: dict[str, bytes]) -> None:
         "downloads": 0,
         "tags": [],
     }
-    start = f"/api/models/{repository}"
+    start = f"/api/{what}/{repository}"
+    place = f"/{repository}" if what == "models" else f"/{what}/{repository}"
     kind.facts[start] = about
     for revision in ("main", COMMIT):
         kind.facts[f"{start}/revision/{revision}"] = about
         kind.facts[f"{start}/tree/{revision}"] = tree
         for name, content in files.items():
-            kind.files[f"/{repository}/resolve/{revision}/{name}"] = content
+            kind.files[f"{place}/resolve/{revision}/{name}"] = content
 
 
 def test_a_repository_is_fetched_once_noted_and_then_here(repositories, monkeypatch):
@@ -271,6 +276,66 @@ def test_a_repository_is_fetched_once_noted_and_then_here(repositories, monkeypa
     with door.opened(Door(offline=True)):
         load_lm("owner/lm")
     assert repositories.asked == []
+
+
+def saved(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_models_of_timm_come_from_their_repositories(repositories, tmp_path):
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        made = timm.create_model("test_vit", num_classes=1000).eval()
+    save_for_hf(made, str(tmp_path / "vit"), safe_serialization=True)
+    files = saved(tmp_path / "vit")
+    name = timm.get_pretrained_cfg("test_vit").hf_hub_id
+    offer(repositories, name, files)
+    offer(repositories, "owner/vit", files)
+    pixels = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = made.reset_classifier(0) or made(pixels)
+        for spoken, repository in (
+            ("test_vit", name),
+            ("hf-hub:owner/vit", "owner/vit"),
+            (f"hf-hub:owner/vit@{COMMIT}", "owner/vit"),
+        ):
+            with door.opened(Door()) as opened:
+                found = image_backbone(spoken).eval()
+            torch.testing.assert_close(found(pixels), expected)
+            assert opened.used[repository].revision == COMMIT
+
+
+def test_a_clip_comes_at_the_revision_that_is_named(repositories):
+    from clbench.models.clip import load_clip
+    from clbench.pocket.models import clip
+
+    offer(repositories, "owner/clip", saved(clip.folder()))
+    # There is no branch of this name: what is asked for is the commit.
+    del repositories.facts["/api/models/owner/clip"]
+    with door.opened(Door()) as opened:
+        assert load_clip(f"owner/clip@{COMMIT}").image_size == 32
+        assert image_backbone(f"owner/clip@{COMMIT}").image_size == 32
+    assert opened.used["owner/clip"].revision == COMMIT
+
+
+def test_a_data_set_of_the_hub_is_read_from_its_folder(repositories):
+    pytest.importorskip("datasets")
+    from importlib import import_module
+
+    files = import_module("clbench.scenarios.dpo.files")
+    rows = [
+        {"prompt": f"question {n}", "chosen": "yes", "rejected": "no"} for n in range(5)
+    ]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    both = {"train.jsonl": content, "loader.py": b"raise SystemExit('it ran')"}
+    offer(repositories, "owner/pairs", both, "datasets")
+    with door.opened(Door()) as opened:
+        assert len(files.read_hub("hub:owner/pairs@main").found) == 5
+    assert [f.name for f in opened.used["owner/pairs"].files] == ["train.jsonl"]
 
 
 def test_what_is_not_here_is_not_asked_for_offline(repositories):

@@ -166,11 +166,19 @@ def _verify_cells(words: Sequence[str], console: Console) -> int:
             lines = known.assets[need.name].differences(found)
         else:
             lines = [f"{options.lock} does not know it"]
-        if isinstance(need, Hub):
-            for path in need.files(place):
-                hub.verify(path)
-        differ += _said(console, need.name, lines)
+        differ += _said(console, need.name, [*lines, *_damaged(need, place)])
     return differ
+
+
+def _damaged(need: Need, place: Path) -> list[str]:
+    """Files of a repository of the hub that are not what the hub has; one line each."""
+    found = []
+    for path in need.files(place) if isinstance(need, Hub) else ():
+        try:
+            hub.verify(path)
+        except InputError as error:
+            found.append(str(error))
+    return found
 
 
 def _before(need: Need, place: Path) -> Asset | None:
