@@ -102,7 +102,8 @@ def _facts(path: Path) -> _Facts:
         found = path.stat()
     except OSError as error:
         raise damaged(path, error) from error
-    return str(path.resolve()), found.st_size, found.st_mtime_ns
+    # Not resolved, which asks the disk for every folder above each file.
+    return str(path.absolute()), found.st_size, found.st_mtime_ns
 
 
 def _read(path: Path) -> str:
