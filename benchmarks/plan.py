@@ -1,7 +1,9 @@
 """What was estimated and what it took: cells timed for a few steps, then run.
 
 Each embedded cell is first timed as `clbench sweep --plan` does, then run; both are
-printed side by side, with what was counted. Cells are cut short to save time.
+printed side by side, with what was counted. Cells are cut short to save time. Where
+other programs compute meanwhile, `--cpu` counts the processor's time instead of the
+clock's, for both alike.
 
     python benchmarks/plan.py --whole
 """
@@ -10,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 from clbench import config, record
 from clbench.cell import run_cell
 from clbench.cli.planning import span
 from clbench.cli.running import use_threads
+from clbench.estimate import trial
 from clbench.estimate.worker import Worker
 from clbench.report import QuietReporter
 
@@ -36,6 +41,7 @@ def main() -> None:
     """Time, run and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--whole", action="store_true", help="Cut nothing short")
+    parser.add_argument("--cpu", action="store_true", help="Time of the processor")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     use_threads(given.threads)
@@ -44,17 +50,21 @@ def main() -> None:
         "estimated | true | memory, MB: estimated | true |"
     )
     print("| --- | --- " + "| --: " * 8 + "|")
-    with tempfile.TemporaryDirectory() as folder:
+    clock = time.process_time if given.cpu else time.perf_counter
+    with tempfile.TemporaryDirectory() as folder, patch("time.perf_counter", clock):
         for words, cut in CELLS:
             more = [] if given.whole else [cut]
             fixed = [f"out={folder}", f"threads={given.threads}"]
-            print(_line([*words.split(), *more, *fixed]), flush=True)
+            print(_line([*words.split(), *more, *fixed], given.cpu), flush=True)
 
 
-def _line(words: Sequence[str]) -> str:
+def _line(words: Sequence[str], here: bool) -> str:
     (cell,), options = config.resolve(words)
-    with Worker(options) as worker:
-        timed = worker.time(cell)
+    if here:
+        timed = trial.measure(cell, options)
+    else:
+        with Worker(options) as worker:
+            timed = worker.time(cell)
     made = run_cell(cell, options, QuietReporter())
     if made.cost is None or made.status != "ok":
         raise SystemExit(f"{cell.label()}: {made.reason}")

@@ -65,7 +65,7 @@ def toys(tmp_path):
 
 
 PAIRS = (
-    ("strategy=lora", "of=dg"),
+    ("strategy=lora", "of=dg", "keep=true"),
     ("strategy=replay", "of=clip", "scenario.stretch=3"),
     ("strategy=increlora", "of=clip"),
     ("strategy=pego+ewc", "of=nlu", "scenario.stretch=2"),
@@ -106,7 +106,11 @@ def test_what_is_counted_is_what_the_record_then_says(toys, tmp_path, words):
     assert timed.total_steps == made.cost.steps
     assert timed.evaluations == len(made.rows)
     assert timed.judgements == sum(len(row.scores) for row in made.rows)
-    assert 0 < sum(files(options.out).values()) <= timed.sizes.record
+    sizes_left = files(options.out)
+    assert 0 < sum(sizes_left.values()) <= timed.sizes.record + timed.sizes.model
+    models = [size for name, size in sizes_left.items() if ".model." in name]
+    assert len(models) == options.keep
+    assert all(size <= timed.sizes.model for size in models)
     written = [size for name, size in sizes if ".checkpoint-" in name]
     assert all(size <= timed.sizes.checkpoint for size in written)
     assert written
@@ -141,9 +145,10 @@ def test_what_goes_wrong_is_a_line_and_not_the_end(toys, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     reasons = {line["cells"]: line["reason"] for line in said["lines"]}
     assert reasons == {
-        "broken on toy how=is killed": "killed by signal 9 (SIGKILL), probably for "
+        "broken on toy how='is killed'": "killed by signal 9 (SIGKILL), probably for "
         "want of memory",
-        "broken on toy": "RuntimeError: the second law of thermodynamics",
+        "broken on toy": "RuntimeError: the second law of thermodynamics "
+        "(strategy 'broken', before_step)",
         "zeroshot on toy": "the model has no zero-shot head: its head starts at random",
         "finetune on toy": None,
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from clbench import record, registry, standing
 from clbench.checkpoint.file import Damaged, facts_of
 from clbench.contract import InputError
+from clbench.grammar import write
 from clbench.sweep.job import AGAIN
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def name_of(cells: Sequence[Cell]) -> str:
     """What people call a bundle of `cells`."""
     first = cells[0]
     dropped = {f"scenario.{name}" for name in _alike(first)}
-    given = [f"{k}={v}" for k, v in first.given() if k not in dropped]
+    given = [f"{k}={write(v)}" for k, v in first.given() if k not in dropped]
     texts = [first.name, f"on {first.scenario.name}"]
     return " ".join([*texts, *(text.partition(".")[2] for text in given)])
 

@@ -184,7 +184,7 @@ class _Trial(Watch):
             # What grows from one experience to the next goes on growing.
             grown = [b - a for a, b in itertools.pairwise(self._checkpoints)]
             left = len(stream) - len(self._checkpoints)
-            largest = max(self._checkpoints) + left * max(0, 0, *grown)
+            largest = max(self._checkpoints) + left * max([0, *grown])
             checkpoint = largest + lasting
         return dataclasses.replace(
             timed,

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from clbench import machine
+from clbench import machine, raised
 from clbench.contract import InputError
 from clbench.estimate.timed import Timed
 from clbench.sweep.executor import killed
@@ -74,7 +74,10 @@ class Worker:
         """
         if self._process is None:
             self._start()
-        self._pipe.send_bytes(Job(cell, self._options).to_text().encode())
+        try:
+            self._pipe.send_bytes(Job(cell, self._options).to_text().encode())
+        except OSError:
+            raise NotTimed(self._death()) from None
         answer = self._answer()
         if "unsupported" in answer:
             raise NotTimed(answer["unsupported"], unsupported=True)
@@ -102,7 +105,7 @@ class Worker:
             if self._pipe.poll(LIMIT):
                 found: dict[str, Any] = json.loads(self._pipe.recv_bytes())
                 return found
-        except EOFError:
+        except (EOFError, OSError):
             raise NotTimed(self._death()) from None
         self._end()
         raise NotTimed(f"was not timed within {LIMIT:.0f} seconds")
@@ -139,8 +142,8 @@ def serve(pipe: Connection) -> None:
         except EOFError:
             return
         answer: dict[str, Any]
+        job = Job.from_text(text)
         try:
-            job = Job.from_text(text)
             if job.options.threads is not None:
                 torch.set_num_threads(job.options.threads)
             answer = {"timed": trial.measure(job.cell, job.options).to_dict()}
@@ -149,7 +152,9 @@ def serve(pipe: Connection) -> None:
         except InputError as error:
             answer = {"failed": str(error)}
         except (Exception, SystemExit) as error:
-            answer = {"failed": f"{type(error).__name__}: {machine.line(error)}"}
+            where = raised.look(error, job.cell).place(None)
+            what = f"{type(error).__name__}: {machine.line(error)}{where}"
+            answer = {"failed": what}
         pipe.send_bytes(json.dumps(answer).encode())
 
 
