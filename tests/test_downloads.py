@@ -200,6 +200,33 @@ def test_prepare_fetches_plain_files(server, tmp_path, monkeypatch, capsys):
     assert (tmp_path / cifar.FOLDER / "train.bin").is_file()
 
 
+def test_data_of_which_a_file_is_missing_are_not_here(server, tmp_path):
+    from clbench.assets.need import Local
+
+    kind, url = server
+    plains = []
+    for name in ("a", "b"):
+        kind.files[f"/{name}.gz"] = gzip.compress(name.encode())
+        digest = hashlib.sha256(kind.files[f"/{name}.gz"]).hexdigest()
+        plains.append(
+            Plain(f"{url}/{name}.gz", f"sha256:{digest}", f"raw/{name}", True)
+        )
+    need = Local(
+        kind="data",
+        name="two",
+        place=tmp_path,
+        patterns=("raw/*",),
+        downloads=tuple(plains),
+    )
+    fetch.fetch(plains[0], tmp_path)
+    assert need.here() is None
+    assert need.lacking() == f"{tmp_path} has no raw/b"
+    assert need.absent() == plains[1:]
+    fetch.fetch(plains[1], tmp_path)
+    assert need.here() == tmp_path
+    assert [path.name for path in need.files(tmp_path)] == ["a", "b"]
+
+
 # --- a hub ---
 
 

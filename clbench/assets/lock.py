@@ -110,7 +110,8 @@ def read(path: Path) -> Lock:
         InputError: There is none, or it is damaged; says where.
     """
     try:
-        document = _Document.model_validate_json(path.read_bytes())
+        content = path.expanduser().read_bytes()
+        document = _Document.model_validate_json(content)
     except OSError as error:
         raise InputError(
             f"lock={path}: {error.strerror}; `clbench data lock` writes one"

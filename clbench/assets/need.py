@@ -96,10 +96,15 @@ class Local(Need):
     deep: bool = True
 
     def here(self) -> Path | None:
-        """Its place, where at least one file is."""
-        if self.place is None or not self.place.exists():
+        """Its place, where at least one file is, and every one that can be fetched."""
+        if self.place is None or not self.place.exists() or self.absent():
             return None
         return self.place if self.files(self.place) else None
+
+    def absent(self) -> list[Plain]:
+        """Files that can be fetched and are not there; of archives nobody can tell."""
+        place = self.place
+        return [p for p in self.downloads if place and not (place / p.into).exists()]
 
     def lacking(self) -> str:
         """The folder or file that there is not, or that is empty of what is read."""
@@ -107,6 +112,8 @@ class Local(Need):
             return f"{self.key}=DIR is not given"
         if not self.place.exists():
             return f"there is no {self.place}"
+        if absent := self.absent():
+            return f"{self.place} has no {absent[0].into}"
         return f"{self.place} has no {' or '.join(self.patterns)}"
 
     @property

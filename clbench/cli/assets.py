@@ -220,7 +220,8 @@ def _prepared(need: Need) -> Path | None:
             hub.verify(path)
         return place
     if place is None and isinstance(need, Local) and need.place is not None:
-        for plain in need.downloads:
+        # An archive has no file of its own: all of it, or none, is there.
+        for plain in need.absent() or need.downloads:
             fetch.fetch(plain, need.place)
         return need.here()
     return place
