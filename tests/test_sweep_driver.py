@@ -303,9 +303,14 @@ def test_a_letter_is_read_line_by_line_as_it_comes(tmp_path):
     assert letter.events() == []
 
 
+def _works(text, tell):
+    for _ in range(2000):
+        time.sleep(0.01)
+
+
 def test_a_file_beside_a_letter_stops_its_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(letters, "LOOK", 0.02)
-    monkeypatch.setattr(letters, "work", lambda text, tell: time.sleep(20))
+    monkeypatch.setattr(letters, "work", _works)
     letter = Letter(1, "", tmp_path / "1-1.letter")
     letter.ask_to_stop()
     with pytest.raises(KeyboardInterrupt):

@@ -7,8 +7,8 @@ when there is a file beside the letter that asks for it.
 
 from __future__ import annotations
 
+import _thread
 import json
-import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -103,7 +103,8 @@ def _stopped_by(path: Path) -> Iterator[None]:
     def look() -> None:
         while not over.wait(LOOK):
             if path.exists():
-                os.kill(os.getpid(), signal.SIGINT)
+                # No signal of the system: a worker of Ray has that one blocked.
+                _thread.interrupt_main()
                 return
 
     threading.Thread(target=look, daemon=True).start()
