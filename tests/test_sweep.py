@@ -76,6 +76,16 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
+    """Its output up to the line that has `text`."""
+    said = ""
+    for line in process.stdout:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"'{text}' was not said: {said}{process.stderr.read()}")
+
+
 def wait_for(what: Callable[[], object], seconds: float = 200) -> None:
     end = time.monotonic() + seconds
     while not what():
@@ -100,27 +110,30 @@ def alone(tmp_path_factory) -> Path:
 
 
 EXECUTORS = {
-    "local": ("", "2 cells on 2 workers, a thread each"),
-    "submitit-local": ("submitit", "2 cells on submitit's local jobs"),
-    "ray": ("ray", "2 cells on Ray, 1 machine"),
+    "local": ("", "2 cells on 2 workers, a thread each", 2),
+    "submitit-local": ("submitit", "2 cells on submitit's local jobs", 2),
+    "ray": ("ray", "2 cells on Ray, 1 machine", 1),
 }
+"""The package that each needs, what is said of it, and workers."""
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_a_sweep_leaves_the_records_that_run_leaves(
     executor, clbench, alone, tmp_path, monkeypatch
 ):
-    """A cell that fails is tried once more; what has a record is not run again."""
-    needs, line = EXECUTORS[executor]
+    needs, line, workers = EXECUTORS[executor]
     if needs:
         pytest.importorskip(needs, reason=f"{needs} is an extra: clbench[{needs}]")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    swept = clbench("sweep", *CELLS, f"executor={executor}", "workers=2")
+    retries = int(executor == "local")
+    words = (f"executor={executor}", f"workers={workers}", f"retries={retries}")
+    swept = clbench("sweep", *CELLS, *words)
     assert swept.returncode == 1, swept.stderr
     assert line in swept.stdout
-    again = "the loss became nan at step 1: it is tried again"
-    assert len(re.findall(again, swept.stdout)) == 1
     assert re.search(r"seed=0: ok, Target accuracy [\d.]+ %", swept.stdout)
+    assert re.search(r"poison=2 seed=0: failed, the loss became nan", swept.stdout)
+    again = "the loss became nan at step 1: it is tried again"
+    assert len(re.findall(again, swept.stdout)) == retries
     assert re.search("took .*: 1 run, 1 failed", swept.stdout)
     assert re.search(r"fake_head( +[\d.]+){2} +1 ", swept.stdout)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["fake_points"]
@@ -131,10 +144,13 @@ def test_a_sweep_leaves_the_records_that_run_leaves(
         assert comparable(found) == comparable(theirs[name])
         assert found.environment.threads == 1
 
-    words = ("sweep", "strategy=fake_head", *EAST, "--json")
-    done = clbench(*words)
-    (facts,) = [json.loads(text) for text in done.stdout.splitlines()]
-    assert (done.returncode, facts["status"], facts["ran"]) == (0, "ok", False)
+
+def test_what_is_done_is_left_out(clbench, alone):
+    words = ("strategy=fake_head", *EAST, f"out={alone / 'runs'}", "--json")
+    swept = clbench("sweep", *words)
+    assert swept.returncode == 0, swept.stderr
+    (facts,) = [json.loads(line) for line in swept.stdout.splitlines()]
+    assert (facts["status"], facts["ran"]) == ("ok", False)
 
 
 BATCH = """#!/bin/sh
@@ -172,22 +188,11 @@ def slurm(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_a_job_of_slurm_asks_for_what_it_is_told_to_and_goes_on_in_another(
-    slurm, begin, gate, tmp_path
-):
-    """SLURM sends a signal before the time of a job is over."""
-    (gate / "shut").touch()
+def test_a_job_of_slurm_asks_for_what_it_is_told_to(slurm, clbench, tmp_path):
     words = ("slurm.partition=gpu", "slurm.time=7", "threads=2", "slurm.mem=2GB")
-    cell = ("strategy=fake_gate", *EAST, "scenario.steps=40")
-    sweep = begin("sweep", *cell, "executor=slurm", *words)
-    wait_for(lambda: lines(gate / "begun"))
-    os.kill(int(lines(gate / "begun")[0]), signal.SIGUSR2)
-    time.sleep(0.5)
-    (gate / "shut").unlink()
-    out, err = sweep.communicate(timeout=200)
-    assert sweep.returncode == 0, out + err + (slurm / "log").read_text()
-    assert "seed=0: was stopped, and goes on" in out
-    assert "goes on at step 1 of 40" in out
+    swept = clbench("sweep", "strategy=fake_head", *EAST, "executor=slurm", *words)
+    said = swept.stdout + swept.stderr + (slurm / "log").read_text()
+    assert swept.returncode == 0, said
     script = (slurm / "script").read_text()
     for option in ("partition=gpu", "time=7", "cpus-per-task=2", "mem=2GB"):
         assert f"#SBATCH --{option}\n" in script
@@ -216,52 +221,59 @@ def test_without_slurm_there_is_a_line(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_is_killed_is_named_and_replaced(clbench, gate):
-    cells = ("strategy=fake_gate", "strategy.deaths=1,3,0", *EAST)
+    cells = ("strategy=fake_gate", "strategy.deaths=2,0", *EAST)
     swept = clbench("sweep", *cells, "workers=1")
     assert swept.returncode == 1, swept.stderr
     why = "killed by signal 9 (SIGKILL), probably for want of memory"
-    assert f"deaths=1 target=east seed=0: {why}: it is tried again" in swept.stdout
-    assert f"deaths=3 target=east seed=0: {why}: it is tried again" in swept.stdout
-    assert re.search(r"deaths=1 target=east seed=0: ok", swept.stdout)
+    assert f"deaths=2 target=east seed=0: {why}: it is tried again" in swept.stdout
     assert re.search(r"points target=east seed=0: ok", swept.stdout)
-    assert f"deaths=3 target=east seed=0: killed, {why}" in swept.stdout
-    assert (gate / "deaths").read_text() == "xxx"
+    assert f"deaths=2 target=east seed=0: killed, {why}" in swept.stdout
+    assert (gate / "deaths").read_text() == "xx"
 
 
-def test_ctrl_c_stops_cells_at_a_checkpoint_and_a_second_sweep_goes_on(
-    begin, clbench, gate, tmp_path
-):
+def test_cells_of_a_sweep_that_is_stopped_or_killed_go_on(begin, gate, tmp_path):
+    """By Ctrl-C the first, by SIGKILL the second: each leaves a checkpoint."""
+    cells = ("strategy=fake_gate", *EAST, "scenario.steps=40", "workers=1")
     (gate / "shut").touch()
-    cells = ("strategy=fake_gate", *EAST, "scenario.steps=40")
     first = begin("sweep", *cells)
     wait_for(lambda: lines(gate / "begun"))
     first.send_signal(signal.SIGINT)
-    time.sleep(1.5)
+    said = wait_for_line(first, "stops: cells write a checkpoint first")
+    time.sleep(0.5)
     (gate / "shut").unlink()
     out, err = first.communicate(timeout=100)
-    assert first.returncode == 130, err
-    assert "stops: cells write a checkpoint first" in out
+    assert first.returncode == 130, said + out + err
     assert "interrupted: the same command goes on where it stopped" in err
-    assert {found.status for found in records(tmp_path / "runs").values()} == {
-        "interrupted"
-    }
+    ((name, found),) = records(tmp_path / "runs").items()
+    assert found.status == "interrupted"
 
-    second = clbench("sweep", *cells)
-    assert second.returncode == 0, second.stderr
-    assert "goes on at step 1 of 40" in second.stdout
-    assert len(lines(gate / "begun")) == 1
+    (gate / "shut").touch()
+    second = begin("sweep", *cells, "seed=0,1")
+    said = wait_for_line(second, "goes on at step 1 of 40")
+    wait_for(lambda: len(lines(gate / "begun")) == 2)
+    second.send_signal(signal.SIGKILL)
+    second.wait()
+    time.sleep(1.0)
+    (gate / "shut").unlink()
+    wait_for(lambda: len(records(tmp_path / "runs")) == 2)
+    both = records(tmp_path / "runs")
+    assert both.pop(name).status == "ok"
+    ((name, found),) = both.items()
+    assert (found.status, found.reason) == ("interrupted", "interrupted at step 1")
+    path = tmp_path / "runs" / "fake_points" / name
+    assert any(each.exists() for each in record.checkpoint_paths(path))
+    wait_for(lambda: not locking.taken(path))
 
 
-def test_two_processes_never_run_a_cell_twice(begin, gate, tmp_path):
-    """A sweep, another sweep over more cells, and a run; each leaves its cell alone."""
+def test_several_processes_never_run_a_cell_twice(begin, gate, tmp_path):
+    """A run has the cell; another run waits for it, and a sweep does others first."""
     (gate / "shut").touch()
     cells = ("strategy=fake_gate", *EAST)
-    first = begin("sweep", *cells, "workers=1")
+    first = begin("run", *cells)
     wait_for(lambda: lines(gate / "begun"))
     second = begin("sweep", *cells, "seed=0,1", "workers=1")
     third = begin("run", *cells, "seed=0")
-    said = [third.stdout.readline() for _ in range(2)]
-    assert "another process runs it: waits for its record" in said[1]
+    wait_for_line(third, "another process runs it: waits for its record")
     wait_for(lambda: len(lines(gate / "begun")) == 2)
     (gate / "shut").unlink()
     for process in (first, second, third):
@@ -274,22 +286,6 @@ def test_two_processes_never_run_a_cell_twice(begin, gate, tmp_path):
             assert "has a record" in out
     assert len(lines(gate / "begun")) == 2
     assert [found.status for found in records(tmp_path / "runs").values()] == ["ok"] * 2
-
-
-def test_cells_stop_at_a_checkpoint_when_their_sweep_is_killed(begin, gate, tmp_path):
-    (gate / "shut").touch()
-    sweep = begin("sweep", "strategy=fake_gate", *EAST, "scenario.steps=40")
-    wait_for(lambda: lines(gate / "begun"))
-    sweep.send_signal(signal.SIGKILL)
-    sweep.wait()
-    time.sleep(1.0)
-    (gate / "shut").unlink()
-    wait_for(lambda: records(tmp_path / "runs"))
-    ((name, found),) = records(tmp_path / "runs").items()
-    assert (found.status, found.reason) == ("interrupted", "interrupted at step 1")
-    path = tmp_path / "runs" / "fake_points" / name
-    assert any(each.exists() for each in record.checkpoint_paths(path))
-    wait_for(lambda: not locking.taken(path))
 
 
 @pytest.mark.parametrize(

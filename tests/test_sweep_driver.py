@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ from rich.console import Console
 from clbench import record
 from clbench.config import resolve
 from clbench.resolved import Options
-from clbench.sweep import letters, options, processors
+from clbench.sweep import letters, options, processors, slurm
 from clbench.sweep.driver import Sweep, Task
 from clbench.sweep.executor import Ended, Event, Note, Steps, killed
 from clbench.sweep.job import Ending, Job
@@ -317,3 +320,19 @@ def test_a_file_beside_a_letter_stops_its_cell(tmp_path, monkeypatch):
         letters.answer(letter.text, str(letter.path))
     letter.remove()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
+def test_a_job_whose_time_is_over_is_interrupted(number, tmp_path, monkeypatch):
+    """By SLURM, which sends one of these."""
+    monkeypatch.setattr(letters, "work", _works)
+    before = {each: signal.getsignal(each) for each in (number, signal.SIGINT)}
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            slurm.answer("", str(tmp_path / "1-1.letter"))
+    finally:
+        timer.cancel()
+        for each, handler in before.items():
+            signal.signal(each, handler)

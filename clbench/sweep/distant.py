@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -45,8 +45,12 @@ class Cluster(Protocol):
     def end(self, letter: Letter) -> None:
         """End a job at once, or take it back."""
 
-    def close(self) -> None:
-        """Nothing is submitted any more."""
+    def close(self, lost: Collection[Path]) -> None:
+        """Nothing is submitted any more.
+
+        Args:
+            lost: Letters of jobs that ended without a word.
+        """
 
 
 class Distant:
@@ -69,6 +73,7 @@ class Distant:
         self._sent: list[Letter] = []
         self._told: list[Event] = []
         self._missed: dict[Path, float] = {}
+        self._lost: set[Path] = set()
 
     def start(self, number: int, job: Job) -> None:
         """Have `job` submitted, together with others that are started now."""
@@ -107,7 +112,7 @@ class Distant:
             self._cluster.end(letter)
             letter.remove()
         self._sent = []
-        self._cluster.close()
+        self._cluster.close(self._lost)
         # What a cluster keeps of jobs that were lost stays.
         with suppress(OSError):
             self._folder.rmdir()
@@ -122,6 +127,7 @@ class Distant:
             if time.monotonic() - since < LATE:
                 return found
             found.append(Ended(letter.number, gone))
+            self._lost.add(letter.path)
         if any(isinstance(event, Ended) for event in found):
             self._sent.remove(letter)
             self._missed.pop(letter.path, None)

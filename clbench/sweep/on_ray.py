@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class Ray:
         """End a task at once, or take it back."""
         self._ray.cancel(self._tasks[letter.path], force=True)
 
-    def close(self) -> None:
+    def close(self, lost: Collection[Path]) -> None:
         """Leave the cluster; one that was started for the sweep ends."""
         self._ray.shutdown()
 

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,9 @@ MINUTES = 240
 
 LOOK = 3.0
 """Seconds between two questions of whether jobs run."""
+
+LAST = 3.0
+"""Seconds for jobs to end whose letters are answered, and for submitit to say so."""
 
 
 class Slurm:
@@ -65,7 +68,6 @@ class Slurm:
         self._folder, self._here = folder, here
         self._jobs: dict[Path, Job[None]] = {}
         self._asked: dict[Path, float] = {}
-        self._lost: set[Path] = set()
         kind = submitit.LocalExecutor if here else submitit.SlurmExecutor
         try:
             self._executor: Executor = kind(folder)
@@ -103,7 +105,6 @@ class Slurm:
         job = self._jobs[letter.path]
         if not job.done():
             return None
-        self._lost.add(letter.path)
         return Ending(
             "killed",
             f"its job {job.job_id} ended without a word ({job.state}), as when memory "
@@ -120,12 +121,15 @@ class Slurm:
         else:
             job.cancel(check=False)
 
-    def close(self) -> None:
-        """Remove submitit's files of jobs that ended as they should."""
-        for path, job in self._jobs.items():
-            if path not in self._lost:
-                for file in self._folder.glob(f"{job.job_id}_*"):
-                    file.unlink(missing_ok=True)
+    def close(self, lost: Collection[Path]) -> None:
+        """Remove submitit's files, but for those of jobs that were lost."""
+        done = {path: job for path, job in self._jobs.items() if path not in lost}
+        end = time.monotonic() + LAST
+        while time.monotonic() < end and not all(job.done() for job in done.values()):
+            time.sleep(0.1)
+        for job in done.values():
+            for file in self._folder.glob(f"{job.job_id}_*"):
+                file.unlink(missing_ok=True)
         # Names that submitit had given to scripts before their job had a number.
         for link in self._folder.glob(".submission_file_*"):
             if not link.exists():
