@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 
 from clbench import grammar, registry
+from clbench.board.bounds import is_bound
 from clbench.board.document import Missing
 from clbench.board.line import NAMED, Line, Place, command
-from clbench.board.table import Board, is_bound, label
+from clbench.board.table import Board, label
 from clbench.config import Cell, resolve
 from clbench.contract import InputError, Scenario
 from clbench.record import Record

@@ -6,11 +6,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
-from statistics import fmean
+from math import nan
 from typing import Any
 
 from clbench import registry
+from clbench.board import bounds
+from clbench.board.bounds import is_bound
 from clbench.board.gather import Found, Left
 from clbench.board.line import NAMED, Line, Place, Spread
 from clbench.contract import InputError, Metric, Scenario
@@ -137,19 +138,19 @@ def _shared(scenario: type[Scenario], found: Sequence[Found]) -> list[list[Found
     is none, bounds make one by themselves.
     """
     ranked: dict[str, list[Found]] = defaultdict(list)
-    bounds: dict[str, list[Found]] = defaultdict(list)
+    apart: dict[str, list[Found]] = defaultdict(list)
     alike: dict[str, str] = {}
     for entry in found:
         rest = _text(_group(entry.record, scenario, scenario.variants))
         if _bound(entry.record, scenario):
-            bounds[rest].append(entry)
+            apart[rest].append(entry)
             continue
         whole = _text(_group(entry.record, scenario, ()))
         ranked[whole].append(entry)
         alike[whole] = rest
     taken = set(alike.values())
-    groups = [[*ranked[whole], *bounds[rest]] for whole, rest in alike.items()]
-    alone = [those for rest, those in bounds.items() if rest not in taken]
+    groups = [[*ranked[whole], *apart[rest]] for whole, rest in alike.items()]
+    alone = [those for rest, those in apart.items() if rest not in taken]
     return [*groups, *(those for those in alone if those)]
 
 
@@ -185,9 +186,9 @@ def _board(
             )
             lines.append(line)
     failed = [entry.record for entry in found if entry.record.status != "ok"]
-    against = _against(scenario, lines)
+    against = bounds.against(scenario, lines)
     compared = {
-        line.way: _compared(line, against[line.way])
+        line.way: bounds.compared(line, against[line.way])
         for line in lines
         if line.way in against
     }
@@ -202,53 +203,6 @@ def _board(
 
     lines.sort(key=rank)
     return board, left
-
-
-def _against(scenario: type[Scenario], lines: Sequence[Line]) -> dict[str, Line]:
-    """The bound that each line is compared with; none for bounds, or without any."""
-    bounds = sorted(
-        (line for line in lines if line.bound and line.repeats),
-        key=lambda bound: _worth(scenario, bound),
-    )
-    if not bounds:
-        return {}
-    found = {}
-    for line in lines:
-        if line.bound:
-            continue
-        name = line.first.strategy.name
-        own = [other for other in bounds if other.first.strategy.name == name]
-        found[line.way] = (
-            bounds[0] if scenario.reference == "all" else [*own, *bounds][0]
-        )
-    return found
-
-
-def _worth(scenario: type[Scenario], bound: Line) -> tuple[float, str]:
-    """Sorts bounds: the one that trains most first, or the best."""
-    if scenario.reference == "all":
-        return (-_trained(bound), bound.label)
-    score = bound.score(scenario.main.name)
-    sign = -1 if scenario.main.higher_is_better else 1
-    return (sign * score.mean if score else 0.0, bound.label)
-
-
-def _compared(line: Line, bound: Line) -> dict[str, list[float]]:
-    """The scenario's `compared` numbers of `line`, repeat by repeat."""
-    scenario = line.scenario
-    found: dict[str, list[float]] = {m.name: [] for m in scenario.compared}
-    for repeat in line.repeats:
-        places = [(repeat, fold) for fold in line.folds]
-        numbers = [
-            scenario.against(line.matrices[p], bound.matrices[p])
-            for p in places
-            if p in bound.records
-        ]
-        for name, values in found.items():
-            known = [n[name] for n in numbers if not isnan(n.get(name, nan))]
-            whole = len(known) == len(places)
-            values.append(fmean(known) if whole else nan)
-    return found
 
 
 def _group(
@@ -314,11 +268,6 @@ def label(
     return " ".join(["+".join(name for name, _ in members), *given])
 
 
-def is_bound(params: Mapping[str, Any], scenario: type[Scenario]) -> bool:
-    """Whether a cell learns a variant of the problem, which is not ranked."""
-    return any(params[name] in values for name, values in scenario.variants.items())
-
-
 def _label(record: Record, scenario: type[Scenario]) -> str:
     members = [(member.name, member.params) for member in record.strategy.members]
     return label(
@@ -334,12 +283,6 @@ def _label(record: Record, scenario: type[Scenario]) -> str:
 def _fold(record: Record) -> str:
     name = record.scenario.fold
     return str(record.scenario.params[name]) if name else ""
-
-
-def _trained(line: Line) -> int:
-    """Parameters that were trained, of whatever kind."""
-    costs = [record.cost for record in line.records.values() if record.cost is not None]
-    return max((sum(c.trainable.model_dump().values()) for c in costs), default=0)
 
 
 def _order(board: Board) -> str:
