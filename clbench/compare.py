@@ -12,9 +12,10 @@ import numpy as np
 
 from clbench.board import Board, boards, records
 from clbench.board.build import identifier
-from clbench.board.document import Cost, rounded
+from clbench.board.document import Cost
 from clbench.board.line import Line, Repeat
 from clbench.board.row import cost
+from clbench.board.written import rounded
 from clbench.contract import InputError, Metric
 from clbench.registry import nearest
 from clbench.statistics.intervals import Interval, bootstrap, student

@@ -11,8 +11,9 @@ from statistics import stdev
 import pytest
 
 from clbench.board import documents, write_boards
-from clbench.board.document import Score, dump, plain, rounded
+from clbench.board.document import Score
 from clbench.board.markdown import figure, spread
+from clbench.board.written import dump, plain, rounded
 
 ORDER = {
     "document": ["format", "scenario", "summary", "boards", "unread"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from clbench.board import document
+from clbench.board import written
 from clbench.board.heads import heads
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +19,7 @@ def test_ci_runs_the_readme_s_test_command():
 
 def test_the_readme_s_heads_are_those_of_the_boards():
     boards = ROOT / "leaderboards"
-    text = heads(document.read(boards), "leaderboards")
+    text = heads(written.read(boards), "leaderboards")
     found = re.search(
         "<!-- clbench boards: begin -->\n(.*?)<!-- clbench boards: end -->",
         (ROOT / "README.md").read_text(),

@@ -2,7 +2,7 @@
 
 `gather` finds records, `table` groups those that may be compared, `line` computes their
 scores, `plan` knows which are missing. `build` makes the document of all that, which
-`document`, `flat` and `markdown` write down.
+`written`, `flat` and `markdown` write down.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from clbench import registry
-from clbench.board import document, flat, markdown, plan, reported
+from clbench.board import flat, markdown, plan, reported, written
 from clbench.board.build import document as build
 from clbench.board.document import Document, Missing
 from clbench.board.gather import Found, Left, Records, gather
@@ -46,7 +46,7 @@ def write_boards(
     for entry in documents(runs, out, scenarios):
         forms = {
             ".csv": flat.render(entry),
-            ".json": document.dump(entry),
+            ".json": written.dump(entry),
             ".md": markdown.render(entry).encode(),
         }
         for suffix, content in forms.items():

@@ -24,12 +24,12 @@ from clbench.board.document import (
     Reported,
     Sheet,
     Unread,
-    rounded,
 )
 from clbench.board.gather import Left
 from clbench.board.line import Line
 from clbench.board.row import row
 from clbench.board.table import Board
+from clbench.board.written import rounded
 from clbench.contract import Metric
 from clbench.record import Record
 from clbench.statistics import ranking

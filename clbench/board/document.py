@@ -1,34 +1,17 @@
 """The board document: everything a board says, as plain values.
 
-It is written as `leaderboards/<scenario>.json`; whatever shows boards reads it. Its
-numbers are in the unit of their column: percent where a metric is a part of 1.
+It is written as `leaderboards/<scenario>.json` (see `clbench.board.written`); whatever
+shows boards reads it. Its numbers are in the unit of their column: percent where a
+metric is a part of 1.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import io
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
-from pathlib import Path
 from typing import Any
-
-from clbench.contract import InputError
 
 FORMAT = 1
 """Version of the fields below; raised whenever one changes its meaning."""
-
-DIGITS = 10
-"""Significant digits of a number: what is further is not the same on every machine."""
-
-ZERO = 1e-12
-"""Sizes below it are rounding."""
-
-
-Written = Mapping[str, Any]
-"""What `leaderboards/<scenario>.json` holds: a `Document` as plain values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,73 +257,3 @@ class Document:
     summary: str
     boards: list[Sheet]
     unread: list[Unread]
-
-
-def read(folder: Path) -> Iterator[Written]:
-    """The board documents in `folder`, in the order of their names.
-
-    Raises:
-        InputError: A JSON file there is none, or of another format.
-    """
-    for path in sorted(folder.glob("*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a board ({error})") from error
-        found = document.get("format") if isinstance(document, dict) else None
-        if found != FORMAT:
-            raise InputError(
-                f"{path}: a board of format {found}, and only {FORMAT} is known here; "
-                f"write it again with `clbench board`"
-            )
-        yield document
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON holds it: fields in their order, numbers rounded, no NaN."""
-    if dataclasses.is_dataclass(value):
-        names = (field.name for field in dataclasses.fields(value))
-        return {name: plain(getattr(value, name)) for name in names}
-    if isinstance(value, float):
-        return rounded(value)
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    return value
-
-
-def rounded(value: float) -> float | None:
-    """`value` to the digits that every machine agrees on; None if it is not finite."""
-    if not isfinite(value):
-        return None
-    return 0.0 if abs(value) < ZERO else float(f"{value:.{DIGITS}g}")
-
-
-def dump(document: Document) -> bytes:
-    """The JSON file of `document`."""
-    encoder = json.JSONEncoder(
-        indent=1, allow_nan=False, ensure_ascii=False, default=_fields
-    )
-    # Piece by piece: a large document is there once, not three times.
-    out = io.BytesIO()
-    for piece in encoder.iterencode(document):
-        out.write(piece.encode())
-    out.write(b"\n")
-    return out.getvalue()
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    """The fields of one dataclass as `plain` has them, further dataclasses left."""
-    return {
-        field.name: _level(getattr(value, field.name))
-        for field in dataclasses.fields(value)
-    }
-
-
-def _level(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_level(entry) for entry in value]
-    if isinstance(value, Mapping):
-        return {str(key): _level(entry) for key, entry in value.items()}
-    return rounded(value) if isinstance(value, float) else value

@@ -6,7 +6,8 @@ import csv
 import io
 from typing import Any
 
-from clbench.board.document import Document, Row, Sheet, plain
+from clbench.board.document import Document, Row, Sheet
+from clbench.board.written import plain
 
 PARTS = ("mean", "low", "high")
 """Of every score, as columns `<key>.mean` and so on."""

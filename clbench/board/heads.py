@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from clbench.board.document import Score, Written
+from clbench.board.document import Score
 from clbench.board.markdown import spread
+from clbench.board.written import Written
 
 FIRST = 3
 """Rows that are shown of a board."""

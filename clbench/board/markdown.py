@@ -13,8 +13,8 @@ from clbench.board.document import (
     Score,
     Sheet,
     Unread,
-    rounded,
 )
+from clbench.board.written import rounded
 from clbench.grammar import write
 from clbench.statistics.paired import FEW
 

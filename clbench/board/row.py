@@ -15,10 +15,10 @@ from clbench.board.document import (
     Score,
     Scores,
     Source,
-    rounded,
 )
 from clbench.board.line import Line, Place, Spread
 from clbench.board.table import Board
+from clbench.board.written import rounded
 from clbench.contract import Metric, Scenario
 from clbench.matrix import Matrix
 from clbench.record import Record

@@ -44,11 +44,11 @@ def write(
         what = "page" if path.suffix == ".html" else "board"
         sys.stdout.write(f"{what}: {path}\n")
     if into is not None:
-        from clbench.board import document
+        from clbench.board import written
         from clbench.board.heads import heads
         from clbench.cli.marked import write_into
 
-        found = document.read(folders["out"])
+        found = written.read(folders["out"])
         place = os.path.relpath(folders["out"], into.parent)
         write_into(into, "boards", heads(found, Path(place).as_posix()))
 
@@ -88,11 +88,11 @@ def _boards(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path
 
 
 def _with_page(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path]:
-    from clbench.board import document
+    from clbench.board import written
     from clbench.page import write_page
 
     paths = _boards(runs, out, scenarios)
-    write_page(document.read(out), out / "index.html")
+    write_page(written.read(out), out / "index.html")
     return [*paths, out / "index.html"]
 
 

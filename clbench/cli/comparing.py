@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from clbench import registry
-from clbench.board.document import plain
 from clbench.board.markdown import figure
+from clbench.board.written import plain
 from clbench.cli import boards
 from clbench.contract import InputError
 
