@@ -181,7 +181,7 @@ def test_a_record_that_names_a_path_writes_none(runs, tmp_path, make_record):
     runs("lora")
     write(made.model_copy(update={"scenario": part}), runs.folder / "escaped.json")
     text = page(runs, tmp_path)
-    assert "escaped.json`: '../escaped' is no scenario" in text
+    assert "escaped.json`: damaged at 'scenario.name'" in text
     assert not list(tmp_path.glob("escaped*"))
 
 
