@@ -125,7 +125,8 @@ class Hub(Need):
     def _whole(self, folder: Path) -> bool:
         if self.type == "dataset":
             return any(self.files(folder))
-        if not any(folder.glob("*.safetensors")):
+        configured = any(folder.glob("*config.json"))
+        if not (configured and any(folder.glob("*.safetensors"))):
             return False
         index = folder / "model.safetensors.index.json"
         if not index.is_file():

@@ -37,7 +37,7 @@ def show(words: Sequence[str], console: Console) -> None:
     known = [
         need
         for name in registry.find("scenario")
-        for need in registry.load("scenario", name).sources
+        for need in registry.load("scenario", name).sources()
     ]
     console.print(_catalogue(known))
     console.print(_cached())

@@ -192,7 +192,6 @@ class Scenario(Problem):
             data lie; boards compare cells whatever these are.
         tuning: How settings of strategies are chosen on it, on held-out training data;
             None where there is no way, and `clbench tune` says so.
-        sources: Data sets that it knows how to read, for `clbench data list`.
     """
 
     version: ClassVar[int] = 1
@@ -205,7 +204,11 @@ class Scenario(Problem):
     reference: ClassVar[Literal["own", "all"]] = "own"
     incidental: ClassVar[tuple[str, ...]] = ()
     tuning: ClassVar[Tuning | None] = None
-    sources: ClassVar[Sequence[Need]] = ()
+
+    @classmethod
+    def sources(cls) -> Sequence[Need]:
+        """Data sets that it knows how to read, for `clbench data list`."""
+        return ()
 
     @classmethod
     def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:

@@ -87,7 +87,11 @@ class ContinualClip(Scenario):
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root", "cache")
     tuning = TUNING
-    sources: ClassVar[Sequence[Need]] = reads.sources()
+
+    @classmethod
+    def sources(cls) -> Sequence[Need]:
+        """Data sets that are known to it, wherever they lie."""
+        return reads.sources()
 
     @classmethod
     def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:

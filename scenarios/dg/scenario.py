@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -141,7 +141,11 @@ class DomainGeneralization(Classification, Scenario):
     incidental = ("root", "cache")
     tuning = selection.TUNING
     per_example = True
-    sources: ClassVar[Sequence[Need]] = reads.SOURCES
+
+    @classmethod
+    def sources(cls) -> Sequence[Need]:
+        """Data sets that are known to it, wherever they lie."""
+        return reads.SOURCES
 
     @classmethod
     def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:

@@ -95,7 +95,11 @@ class CrossDomainPreferences(Scenario):
     incidental = ("root", "cache")
     tuning = TUNING
     per_example = True
-    sources: ClassVar[Sequence[Need]] = reads.SOURCES
+
+    @classmethod
+    def sources(cls) -> Sequence[Need]:
+        """Data sets that are known to it, wherever they lie."""
+        return reads.SOURCES
 
     @classmethod
     def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:

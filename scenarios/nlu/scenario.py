@@ -85,7 +85,11 @@ class TextTasks(Classification, Scenario):
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"arrival": ("joint",)}
     incidental = ("root",)
     tuning = TUNING
-    sources: ClassVar[Sequence[Need]] = reads.SOURCES
+
+    @classmethod
+    def sources(cls) -> Sequence[Need]:
+        """Data sets that are known to it, wherever they lie."""
+        return reads.SOURCES
 
     @classmethod
     def needs(cls, params: Mapping[str, Any]) -> Sequence[Need]:
