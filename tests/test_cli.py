@@ -26,6 +26,7 @@ def clbench(*words: str, path: str = str(PLUGINS), **more: str):
 
 COMMANDS = (
     "run",
+    "sweep",
     "resume",
     "tune",
     "list",
@@ -38,7 +39,7 @@ COMMANDS = (
     "plot",
     "explain",
 )
-COMMANDS += ("conformance", "check", "new", "export", "doctor")
+COMMANDS += ("conformance", "check", "new", "export", "doctor", "data")
 QUICK = [["list"], ["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
 
 
