@@ -252,3 +252,16 @@ def test_a_model_without_blocks_has_none_to_compute_again(tmp_path):
     words += ["gradient_checkpointing=true", f"plugins={PLUGINS}", f"out={tmp_path}"]
     with pytest.raises(InputError, match="no blocks that repeat"):
         running.run(words, force=False, quiet=True, json=False)
+
+
+def test_operations_of_a_step_are_counted_once():
+    """Parts compute again in the backward pass, and not to find out what drops."""
+
+    def counted(settings: Execution) -> int:
+        toy = registry.load("scenario", "nlu").toy()
+        strategy = registry.load("strategy", "mtlora")(dropout=0.1)
+        prepared, stream = applied(toy, settings)[1], toy.stream()[:1]
+        _, run, _ = learn(strategy, toy, prepared=prepared, stream=stream)
+        return run.step_flops
+
+    assert counted(Execution(accumulate=2)) < 1.5 * counted(Execution())

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -92,6 +93,19 @@ class Draws(TorchDispatchMode):
             return value
         each = len(value) // self._rows
         return value[each * self._own.start : each * self._own.stop].clone()
+
+
+def drops(model: nn.Module) -> bool:
+    """Whether a module of `model` has a dropout above 0, as most of them name it."""
+    return any(
+        isinstance(value, float) and value > 0
+        for module in model.modules()
+        for value in (
+            getattr(module, "dropout", None),
+            getattr(module, "drop_prob", None),
+            module.p if isinstance(module, _DropoutNd) else None,
+        )
+    )
 
 
 def _drops(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from clbench.devices import rows
 from clbench.devices.ambient import Again, Ambient, ambients, kept
 from clbench.devices.blocks import blocks, compute_again
 from clbench.devices.call import Call
-from clbench.devices.draws import Draws
+from clbench.devices.draws import Draws, drops
 from clbench.devices.norms import normalise_over_all, normalises
 from clbench.devices.scaling import Gradients, Scaling
 from clbench.devices.team import ALONE, Team
@@ -166,8 +166,9 @@ class Plan:
             compute_again(model.get_submodule(path), self.now)
         if self.team.size > 1:
             normalise_over_all(model, self)
-            # Statistics would count twice if it computed once more to find out.
-            self.draws = normalises(model)
+        # What has a dropout is not computed once to find out that it draws; neither is
+        # what normalises, whose statistics would count twice.
+        self.draws = drops(model) or normalises(model)
         kind = type(model)
         names: dict[str, Any] = {"__module__": kind.__module__, PLAN: self}
         for name in methods or ("forward",):
