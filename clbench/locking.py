@@ -89,11 +89,11 @@ def taken(record: Path) -> bool:
 def _try(record: Path) -> Lock | None:
     path = path_of(record)
     while True:
-        made = _make(path.parent)
         try:
+            made = _make(path.parent)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:
-            continue  # another process has just removed the folder, empty as it was
+            continue  # another process has just removed a folder, empty as it was
         try:
             if not _lock(handle):
                 os.close(handle)
