@@ -1,17 +1,20 @@
-"""The process in which cells are timed: whatever they do, it is a line."""
+"""The process in which cells are timed: whatever they do, it is a line.
+
+Jobs come on its standard input and answers go to its standard output, a line each.
+"""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
+import queue
+import subprocess
 import sys
+import threading
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from clbench import machine, raised
 from clbench.contract import InputError
@@ -21,6 +24,9 @@ from clbench.sweep.job import Job
 
 if TYPE_CHECKING:
     from clbench.resolved import Cell, Options
+
+GRACE = 5.0
+"""Seconds for a process that has nothing to do to end by itself."""
 
 LIMIT = 600.0
 """Seconds after which the timing of one cell is given up."""
@@ -51,8 +57,8 @@ class Worker:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._process: Any = None
-        self._pipe: Connection
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.SimpleQueue[str | None]
         self.startup = 0.0
 
     def __enter__(self) -> Self:
@@ -64,7 +70,7 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        self._end(GRACE if error is None else 0.0)
 
     def time(self, cell: Cell) -> Timed:
         """What a few steps of `cell` take.
@@ -72,77 +78,103 @@ class Worker:
         Raises:
             NotTimed: It is unsupported, raises, ends its process or takes too long.
         """
-        if self._process is None:
-            self._start()
+        process = self._process or self._start()
+        assert process.stdin is not None
         try:
-            self._pipe.send_bytes(Job(cell, self._options).to_text().encode())
-        except OSError:
-            raise NotTimed(self._death()) from None
-        answer = self._answer()
+            process.stdin.write(Job(cell, self._options).to_text() + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise NotTimed(self._death(process)) from None
+        answer = self._answer(process)
         if "unsupported" in answer:
             raise NotTimed(answer["unsupported"], unsupported=True)
         if "failed" in answer:
             raise NotTimed(answer["failed"])
         return Timed.from_dict(answer["timed"])
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[str]:
         start = time.monotonic()
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=serve, args=(other,), daemon=True)
-        self._process.start()
-        other.close()
-        self._answer()
+        here = str(Path.cwd()) in sys.path
+        process = self._process = subprocess.Popen(
+            [
+                sys.executable,
+                *([] if here else ["-P"]),
+                "-m",
+                "clbench.estimate.worker",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # What cells print would come between the lines of the command.
+            stderr=subprocess.DEVNULL,
+            text=True,
+            # Ctrl-C is for the command, which ends this.
+            start_new_session=True,
+        )
+        lines = self._lines = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(process, lines), daemon=True).start()
+        self._answer(process)
         self.startup = time.monotonic() - start
+        return process
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         """The next line of the process.
 
         Raises:
             NotTimed: It has ended, or is silent for too long.
         """
         try:
-            if self._pipe.poll(LIMIT):
-                found: dict[str, Any] = json.loads(self._pipe.recv_bytes())
-                return found
-        except (EOFError, OSError):
-            raise NotTimed(self._death()) from None
-        self._end()
-        raise NotTimed(f"was not timed within {LIMIT:.0f} seconds")
+            line = self._lines.get(timeout=LIMIT)
+        except queue.Empty:
+            self._end(0.0)
+            raise NotTimed(f"was not timed within {LIMIT:.0f} seconds") from None
+        if line is None:
+            raise NotTimed(self._death(process))
+        found: dict[str, Any] = json.loads(line)
+        return found
 
-    def _death(self) -> str:
+    def _death(self, process: subprocess.Popen[str]) -> str:
         """How the process ended, in words."""
-        self._process.join()
-        code = self._process.exitcode
-        self._end()
-        if code is not None and code < 0:
+        code = process.wait()
+        self._end(0.0)
+        if code < 0:
             return killed(-code).reason
         return f"its process ended with exit code {code}"
 
-    def _end(self) -> None:
-        if self._process is not None:
-            self._pipe.close()
-            self._process.kill()
-            self._process.join()
-            self._process = None
+    def _end(self, grace: float) -> None:
+        """End the process, by itself if it does so in `grace` seconds."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        try:
+            process.stdin.close()
+            process.wait(grace)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            process.kill()
+            process.wait()
 
 
-def serve(pipe: Connection) -> None:
-    """Time the cell of every job that comes through `pipe`; JSON both ways."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _silence()
+def _listen(
+    process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]
+) -> None:
+    assert process.stdout is not None
+    with process.stdout as answers:
+        for line in answers:
+            lines.put(line)
+    lines.put(None)
+
+
+def main() -> None:
+    """Time the cell of every job that comes, until none comes any more."""
+    answers = _answers()
     import torch
 
     from clbench.estimate import trial  # slow, and not needed by the one that asks
 
-    pipe.send_bytes(b"{}")
-    while True:
-        try:
-            text = pipe.recv_bytes().decode()
-        except EOFError:
-            return
-        answer: dict[str, Any]
+    _tell(answers, {})
+    for text in sys.stdin:
         job = Job.from_text(text)
+        answer: dict[str, Any]
         try:
             if job.options.threads is not None:
                 torch.set_num_threads(job.options.threads)
@@ -155,13 +187,19 @@ def serve(pipe: Connection) -> None:
             where = raised.look(error, job.cell).place(None)
             what = f"{type(error).__name__}: {machine.line(error)}{where}"
             answer = {"failed": what}
-        pipe.send_bytes(json.dumps(answer).encode())
+        _tell(answers, answer)
 
 
-def _silence() -> None:
-    """Let nothing that cells print come between the lines of the command."""
-    with Path(os.devnull).open("w") as nothing:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os.dup2(nothing.fileno(), 1)
-        os.dup2(nothing.fileno(), 2)
+def _answers() -> IO[str]:
+    """Standard output, kept from what plugins and libraries print."""
+    kept = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return kept
+
+
+def _tell(answers: IO[str], answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main()
