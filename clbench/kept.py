@@ -16,8 +16,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from clbench.check.checks import tensors
 from clbench.contract import Batch, InputError
+from clbench.devices.rows import tensors
 from clbench.lowrank import Adapter
 from clbench.record import write_bytes
 

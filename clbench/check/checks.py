@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,18 +70,6 @@ def expect(condition: bool, found: str) -> None:
 def first_batch(scenario: Scenario) -> Batch:
     """A training batch of the first experience, on the CPU, not augmented."""
     return next(iter(loader(scenario.stream()[0], scenario.seed)))
-
-
-def tensors(output: Any) -> Iterator[Tensor]:
-    """The tensors within a model's output, whatever its structure."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, dict):
-        for value in output.values():
-            yield from tensors(value)
-    elif isinstance(output, list | tuple):
-        for value in output:
-            yield from tensors(value)
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:

@@ -14,10 +14,10 @@ from clbench.check.checks import (
     first_batch,
     learn,
     snapshot,
-    tensors,
 )
 from clbench.check.resume import resumes_where_it_stopped
 from clbench.contract import Scenario, Strategy
+from clbench.devices.rows import tensors
 from clbench.problem import view
 
 

@@ -13,10 +13,10 @@ from clbench.check.checks import (
     first_batch,
     learn,
     snapshot,
-    tensors,
 )
 from clbench.check.tuning import tuning_reads_no_test_number
 from clbench.contract import Scenario, Strategy
+from clbench.devices.rows import tensors
 from clbench.matrix import Matrix, Row
 
 

@@ -11,6 +11,7 @@ import typer
 Overrides = Annotated[
     Optional[list[str]], typer.Argument(metavar="KEY=VALUE...", show_default=False)
 ]
+Force = Annotated[bool, typer.Option("--force", help="Run again what has a record.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no tables.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a cell, nothing else.")
@@ -96,9 +97,7 @@ write a checkpoint, the second ends them. Exit code: as of `clbench run`.
 
 def run(
     overrides: Overrides = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Run again what has a record.")
-    ] = False,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
     no_cache: Annotated[
@@ -123,9 +122,7 @@ def run(
 
 def sweep(
     overrides: Overrides = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Run again what has a record.")
-    ] = False,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
     deterministic: Deterministic = False,
