@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from clbench import check, compose, registry
-from clbench.check.checks import first_batch, learn, tensors
+from clbench.check.checks import first_batch, learn
 from clbench.check.fit import fit
 from clbench.config import resolve
 from clbench.contract import InputError, Strategy
+from clbench.devices.rows import tensors
 from clbench.problem import view
 
 Peft = registry.load("strategy", "peft")
