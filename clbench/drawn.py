@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clbench.record import write_bytes
+from clbench import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,4 +27,4 @@ def save(figure: Figure, path: Path, form: str) -> None:
     content = io.BytesIO()
     facts = {"Date": None} if form == "svg" else {}
     figure.savefig(content, format=form, dpi=150, metadata=facts)
-    write_bytes(path, content.getvalue())
+    atomic.write(path, content.getvalue())

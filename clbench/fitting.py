@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_dir
 
-from clbench import registry
+from clbench import atomic, registry
 from clbench.environment import versions
 from clbench.plugin import Kind
-from clbench.record import write_bytes
 
 if TYPE_CHECKING:
     from clbench.check.fit import Fit
@@ -80,7 +79,7 @@ def fits(
             found[candidate.name, scenario] = _read(entry)
     if fresh:
         text = json.dumps(known | fresh, indent=0, sort_keys=True)
-        write_bytes(path, text.encode())
+        atomic.write(path, text.encode())
     return found
 
 

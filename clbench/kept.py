@@ -16,10 +16,10 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from clbench import atomic
 from clbench.contract import Batch, InputError
 from clbench.devices.rows import tensors
 from clbench.lowrank import Adapter
-from clbench.record import write_bytes
 
 TOLERANCE = 1e-3
 """How far the merged model's output may be from the trained one's, of its size."""
@@ -50,7 +50,7 @@ def write(path: Path, trained: nn.Module, bare: nn.Module, batch: Batch) -> None
             f"keep=true: the trained model is no plain model: merged, its answers move "
             f"by {gap:.1e} of their size (a part of it is for one task alone)"
         )
-    write_bytes(path, save(changed))
+    atomic.write(path, save(changed))
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from clbench import beside, registry
+from clbench import atomic, beside, registry
 from clbench.admission import Refused, look
 from clbench.contract import InputError
-from clbench.record import Record, numbers, read, write_bytes
+from clbench.record import Record, numbers, read
 from clbench.verify import compare
 
 Outcome = Literal["accepted", "already there", "refused"]
@@ -74,7 +74,7 @@ def submit(
         if decision.outcome == "accepted" and decision.target is not None:
             published[name][_identity(record)] = (decision.target, record)
             if not dry_run:
-                write_bytes(decision.target, path.read_bytes())
+                atomic.write(decision.target, path.read_bytes())
     return decisions
 
 

@@ -8,10 +8,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from clbench import registry
+from clbench import atomic, registry
 from clbench.contract import InputError
 from clbench.plugin import GROUPS, Kind
-from clbench.record import write_bytes
 
 WORD = "newcomer"
 """What the plugin is called in its template; its class with a capital letter."""
@@ -81,7 +80,7 @@ def _sources(folder: Traversable) -> Iterator[Traversable]:
 def _copy(source: Traversable, target: Path, name: str) -> None:
     text = source.read_text(encoding="utf-8")
     text = text.replace(WORD.capitalize(), _class(name)).replace(WORD, name)
-    write_bytes(target, text.encode())
+    atomic.write(target, text.encode())
 
 
 def _class(name: str) -> str:

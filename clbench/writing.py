@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pydantic_core import to_jsonable_python
 
-from clbench import machine, outcomes, record, registry
+from clbench import atomic, machine, outcomes, record, registry
 from clbench.assets import door
 from clbench.assets.need import Asset
 from clbench.contract import Experience, InputError, Scenario
@@ -171,9 +171,9 @@ def write(
     while True:
         try:
             if packed:
-                record.write_bytes(record.outcomes_path(path), packed)
+                atomic.write(record.outcomes_path(path), packed)
             if pictures:
-                record.write_bytes(record.pictures_path(path), pictures)
+                atomic.write(record.pictures_path(path), pictures)
             record.write(made, path)
             return made
         except OSError as error:

@@ -33,6 +33,7 @@ ALLOWED = {
         "clbench.seeding",
     },
     "clbench/board": {
+        "clbench.atomic",
         "clbench.beside",
         "clbench.board",
         "clbench.config",
@@ -45,9 +46,9 @@ ALLOWED = {
     },
     "clbench/statistics": {"clbench.contract", "clbench.statistics"},
     "clbench/page": {
+        "clbench.atomic",
         "clbench.contract",
         "clbench.page",
-        "clbench.record",
         "clbench.statistics",
     },
     "clbench/data": {"clbench.data", "clbench.contract"},

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clbench import record, registry
+from clbench import atomic, record, registry
 from clbench.cli import app, planning, running
 from clbench.config import resolve
 from clbench.estimate import kept, trial
@@ -91,14 +91,14 @@ def test_what_is_counted_is_what_the_record_then_says(toys, tmp_path, words):
     timed = trial.measure(cell, options)
     assert not (tmp_path / "runs").exists()
     sizes = []
-    keep = record.write_bytes
+    keep = atomic.write
 
     def write(path, *content):
         keep(path, *content)
         sizes.append((path.name, path.stat().st_size))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "write_bytes", write)
+        patch.setattr(atomic, "write", write)
         assert running.run(words, force=False, quiet=True, json=False) == 0
     made = record.read(record.path_of(options.out, cell))
     assert made.status == "ok"

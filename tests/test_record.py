@@ -10,7 +10,7 @@ import pytest
 from clbench import migration
 from clbench import record as records
 from clbench.contract import InputError
-from clbench.record import comparable, read, write
+from clbench.record import comparable, file, read, write
 
 
 def test_what_is_written_is_read_again(make_record, tmp_path):
@@ -140,7 +140,7 @@ def test_migrations_follow_one_another(make_record, tmp_path, monkeypatch):
         document["seed"] += 10
         return document
 
-    monkeypatch.setattr(records, "SCHEMA", 4)
+    monkeypatch.setattr(file, "SCHEMA", 4)
     monkeypatch.setattr(migration, "MIGRATIONS", {2: rename, 3: rename})
     found = read(path)
     assert (found.seed, found.schema_version, seen) == (20, 4, [2, 3])

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clbench import check, compose, record, registry
+from clbench import atomic, check, compose, record, registry
 from clbench.check.checks import learn
 from clbench.checkpoint import pace
 from clbench.checkpoint.codec import pack, unpack
@@ -617,14 +617,14 @@ def test_force_starts_over(toys, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_stops_no_cell(toys, tmp_path, monkeypatch):
-    write = record.write_bytes
+    write = atomic.write
 
     def full(path, *content):
         if ".checkpoint-" in path.name:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, *content)
 
-    monkeypatch.setattr(record, "write_bytes", full)
+    monkeypatch.setattr(atomic, "write", full)
     path, lines = cell(tmp_path, *WORDS)
     assert lines == ["a checkpoint could not be written: No space left on device"]
     assert record.read(path).status == "ok"

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clbench import registry
+from clbench import atomic, registry
 from clbench.board import flat, markdown, plan, reported, written
 from clbench.board.build import document as build
 from clbench.board.document import Document, Missing
 from clbench.board.gather import Found, Left, Records, gather
 from clbench.board.table import Board, boards
 from clbench.contract import InputError
-from clbench.record import write_bytes
 
 __all__ = [
     "Board",
@@ -51,11 +50,11 @@ def write_boards(
         }
         for suffix, content in forms.items():
             paths.append(out / f"{entry.scenario}{suffix}")
-            write_bytes(paths[-1], content)
+            atomic.write(paths[-1], content)
     figures = reported.page(out / reported.NAME)
     if figures is not None:
         paths.append(out / f"{reported.NAME}.md")
-        write_bytes(paths[-1], figures.encode())
+        atomic.write(paths[-1], figures.encode())
     return paths
 
 

@@ -9,7 +9,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from clbench import record
+from clbench import atomic, record
 from clbench.checkpoint.file import Checkpoint, Damaged, encode, read, verified
 
 
@@ -73,7 +73,7 @@ class Store:
             "written": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
         path = self._paths[count % len(self._paths)]
-        record.write_bytes(path, *encode(known, state))
+        atomic.write(path, *encode(known, state))
         # A write that failed takes no turn: the next is over the older one as well.
         self._count = count
 

@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clbench import config, registry
+from clbench import atomic, config, registry
 from clbench.assets import fetch, guard, hashes, hub, lock
 from clbench.assets.hub import Hub
 from clbench.assets.need import Asset, Local, Need, unique
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
 from clbench.masking import homely
-from clbench.record import write_bytes
 from clbench.resolved import Cell, Options
 
 MISSING = 1
@@ -90,7 +89,7 @@ def write(words: Sequence[str], console: Console) -> int:
         sys.stdout.write(text)
     else:
         try:
-            write_bytes(options.lock, text.encode())
+            atomic.write(options.lock, text.encode())
         except OSError as error:
             raise InputError(
                 f"lock={options.lock} cannot be written ({error.strerror or error})"

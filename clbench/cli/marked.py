@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from clbench import atomic
 from clbench.contract import InputError
-from clbench.record import write_bytes
 
 
 def write_into(path: Path, name: str, text: str) -> None:
@@ -29,4 +29,4 @@ def write_into(path: Path, name: str, text: str) -> None:
         )
     # As a function: the text's backslashes are no references.
     new = pattern.sub(lambda _: f"{begin}\n{text}{end}", document)
-    write_bytes(path, new.encode())
+    atomic.write(path, new.encode())

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_dir
 
+from clbench import atomic
 from clbench.estimate.bundles import key_of
 from clbench.estimate.timed import Span
-from clbench.record import write_bytes
 
 if TYPE_CHECKING:
     from clbench.estimate.plan import Plan
@@ -44,7 +44,7 @@ def remember(plan: Plan, options: Options) -> None:
     known = {key: value for key, value in _read().items() if key not in fresh}
     newest = list({**known, **fresh}.items())[-LARGEST:]
     with suppress(OSError):
-        write_bytes(_path(), json.dumps(dict(newest), indent=0).encode())
+        atomic.write(_path(), json.dumps(dict(newest), indent=0).encode())
 
 
 def recall(options: Options) -> Estimates:

@@ -16,9 +16,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from clbench import atomic
 from clbench.page import across, charts, view
 from clbench.page.charts import embedded
-from clbench.record import write_bytes
 
 __all__ = ["render", "write_page"]
 
@@ -31,7 +31,7 @@ SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 def write_page(documents: Iterable[Document], path: Path) -> None:
     """Write the page of the boards in `documents`, a family for each, to `path`."""
-    write_bytes(path, render(documents).encode())
+    atomic.write(path, render(documents).encode())
 
 
 def render(documents: Iterable[Document]) -> str:

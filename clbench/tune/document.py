@@ -14,11 +14,10 @@ from typing import Any
 import yaml
 from pydantic_core import to_jsonable_python
 
-from clbench import registry, tuned
+from clbench import atomic, registry, tuned
 from clbench.contract import InputError
 from clbench.grammar import write
 from clbench.plugin import Plugin
-from clbench.record import write_bytes
 from clbench.tune.axes import Settings
 from clbench.tune.search import Search
 from clbench.tuned import Tuned
@@ -52,7 +51,7 @@ class Change:
             InputError: It cannot be written; the settings are in the message.
         """
         try:
-            write_bytes(self.path, self.text.encode())
+            atomic.write(self.path, self.text.encode())
         except OSError as error:
             raise InputError(
                 f"{self.path} cannot be written ({error.strerror or error}): name "

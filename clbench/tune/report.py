@@ -16,11 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from clbench import drawn
+from clbench import atomic, drawn
 from clbench.contract import Metric
 from clbench.grammar import write
 from clbench.plot import FORMATS
-from clbench.record import write_bytes
 from clbench.report import number
 from clbench.tune.axes import Settings
 from clbench.tune.search import Search
@@ -138,7 +137,7 @@ def write_all(
     path = trials.folder / f"{stem}.json"
     content = document(search, trials, parts, sampler)
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    atomic.write(path, (text + "\n").encode())
     written = [path]
     if any(trial.value is not None for trial in trials.all):
         figure = draw(search, trials, parts)

@@ -1,45 +1,19 @@
-"""One cell's record: everything needed to score it, to trust it and to run it again.
-
-A record is one JSON file, `runs/<scenario>/<strategy>--<key>.json`, written atomically
-and never changed. Beside it lie the outcomes of every example. Metrics are not kept in
-it: boards compute them from its rows.
-"""
+"""What a record says: its fields, and what can be told from them alone."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from clbench.contract import InputError
 from clbench.execution import Execution, Precision
-from clbench.inside import inside
-from clbench.masking import clean
 from clbench.matrix import Matrix, Row
-from clbench.migration import migrate
-
-if TYPE_CHECKING:
-    from clbench.resolved import Cell
 
 SCHEMA = 2
 """Version of the fields below; raised whenever one changes, with a function in
 `clbench.migration` that brings older records up to it."""
-
-TUNING = "tuning"
-"""Folder, in that of the records, of trials: they choose settings, boards pass by."""
 
 Status = Literal["ok", "failed", "interrupted", "unsupported"]
 
@@ -231,162 +205,11 @@ class Record(Part):
         return Matrix(rows=rows, learned=self.learned)
 
 
-class NotWritten(InputError):
-    """A record cannot be written where it should be.
-
-    Attributes:
-        record: What would have been written.
-    """
-
-    def __init__(self, message: str, record: Record) -> None:
-        super().__init__(message)
-        self.record = record
-
-
 def _known(values: dict[str, float | None]) -> Mapping[str, float]:
     """`values` with NaN for None; the same object where there is none to replace."""
     if None not in values.values():
         return cast("dict[str, float]", values)
     return {k: math.nan if v is None else v for k, v in values.items()}
-
-
-def path_of(out: Path, cell: Cell) -> Path:
-    """Where the record of `cell` lies under `out`.
-
-    Raises:
-        InputError: A name or a link leads out of `out`.
-    """
-    return inside(out, cell.scenario.name, f"{cell.name}--{cell.key()}.json")
-
-
-def outcomes_path(path: Path) -> Path:
-    """Where the outcomes beside the record at `path` lie."""
-    return path.with_suffix(".outcomes.safetensors")
-
-
-def pictures_path(path: Path) -> Path:
-    """Where the pictures to look at beside the record at `path` lie, if there are."""
-    return path.with_suffix(".pictures.safetensors")
-
-
-def model_path(path: Path) -> Path:
-    """Where the trained model beside the record at `path` lies, if it was kept."""
-    return path.with_suffix(".model.safetensors")
-
-
-def checkpoint_paths(path: Path) -> tuple[Path, ...]:
-    """Where the checkpoints beside the record at `path` lie, while it comes to be.
-
-    Two: while one is written, the one before is whole.
-    """
-    return tuple(path.with_suffix(f".checkpoint-{n}.safetensors") for n in range(2))
-
-
-def write(record: Record, path: Path) -> None:
-    """Write `record`: all of it or nothing, whatever happens meanwhile.
-
-    Secrets in it are masked, and home folders are `~`.
-
-    Raises:
-        ValueError: A number in it is NaN or infinite.
-    """
-    write_bytes(path, encode(record))
-
-
-def encode(record: Record) -> bytes:
-    """The content of the file of `record`, its hash included.
-
-    Raises:
-        ValueError: A number in it is NaN or infinite.
-    """
-    document = clean(record.model_dump(mode="json"))
-    document["sha256"] = digest(document)
-    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-    return (text + "\n").encode()
-
-
-def write_bytes(path: Path, *content: bytes | memoryview) -> None:
-    """Write a file at once: a reader sees the old one or the new one, whole.
-
-    It is on the disk when this returns, and so is its name: a crash right after leaves
-    it there.
-
-    Args:
-        path: Of the file; folders are made.
-        content: What it shall hold, in parts.
-
-    Raises:
-        OSError: It cannot be written; what was there before is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in content:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that nobody else may read.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in `folder` on the disk; there is no such call on Windows."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def read(path: Path) -> Record:
-    """The record at `path`, in today's fields, if it is what was written.
-
-    Its hash is compared with its content as it lies there; only then is a record of an
-    older schema brought up to this one, in memory.
-
-    Raises:
-        InputError: It is damaged, edited, or of a newer schema.
-    """
-    try:
-        document = json.loads(path.read_text(), parse_constant=_no_number)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a record ({_line(error)})") from error
-    if not isinstance(document, dict) or "schema_version" not in document:
-        raise InputError(f"{path}: not a record (no schema_version)")
-    version = document["schema_version"]
-    if not isinstance(version, int) or version > SCHEMA:
-        raise InputError(
-            f"{path}: schema {version} is not known here, only up to {SCHEMA}: install "
-            f"a newer clbench"
-        )
-    if document.get("sha256") != digest(document):
-        raise InputError(f"{path}: its content is not what was written (hash differs)")
-    try:
-        return Record.model_validate(migrate(document, SCHEMA))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: damaged at '{place}' ({first['msg']})") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
-
-
-def digest(document: Mapping[str, Any]) -> str:
-    """SHA-256 of a record's content, less the field that holds it."""
-    content = {key: value for key, value in document.items() if key != "sha256"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def comparable(record: Record) -> dict[str, Any]:
@@ -412,7 +235,3 @@ def numbers(record: Record) -> dict[str, Any]:
         "version": document["scenario"]["version"],
         "card": document["scenario"]["card"],
     }
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
