@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from clbench import kept, machine, record
-from clbench.cell import build_scenario
+from clbench.building import build_scenario
 from clbench.contract import InputError
 from clbench.minibatches import loader
 from clbench.record import Record

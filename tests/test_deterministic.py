@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from clbench import cli, config
-from clbench.cell import build_scenario
+from clbench.building import build_scenario
 from clbench.checkpoint.identity import identity
 from clbench.determinism import VARIABLE, deterministic, missing
 

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from clbench import kept, record, registry, templating
-from clbench.cell import build_scenario, run_cell
+from clbench.building import build_scenario
+from clbench.cell import run_cell
 from clbench.check.checks import first_batch
 from clbench.cli import exporting
 from clbench.config import resolve

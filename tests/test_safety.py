@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from clbench import cli, config, record
-from clbench.cell import build_scenario
+from clbench.building import build_scenario
 from clbench.contract import InputError
 from clbench.inside import inside
 from clbench.masking import MASK, clean, expanded, homely

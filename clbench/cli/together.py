@@ -34,7 +34,7 @@ def leading(options: Options) -> Iterator[Together | None]:
     if not launched.several():
         yield None
         return
-    from clbench.cell import pick_device  # imports torch and Avalanche: seconds
+    from clbench.devices import pick_device  # imports torch: seconds
     from clbench.devices.team import Together
 
     team = Together(pick_device(options.device).type)

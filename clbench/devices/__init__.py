@@ -5,6 +5,7 @@ and is given the outputs of all of them, with gradients of all. Losses, strategi
 judges need to know nothing of it.
 """
 
+from clbench.devices.device import pick_device
 from clbench.devices.plan import (
     Plan,
     arithmetic,
@@ -23,6 +24,7 @@ __all__ = [
     "arithmetic",
     "divides",
     "methods_of",
+    "pick_device",
     "repeated",
     "summed",
     "whole",

@@ -17,11 +17,12 @@ from torch import nn
 
 from clbench import compose, writing
 from clbench.assets import door
-from clbench.cell import build_scenario, pick_device, prepared, terms
+from clbench.building import build_scenario, prepared
+from clbench.cell import terms
 from clbench.checkpoint.state import Position, gather
 from clbench.contract import Batch, Experience, Scenario, Strategy
 from clbench.data.cache import cache_folder
-from clbench.devices import Plan
+from clbench.devices import Plan, pick_device
 from clbench.engine import Loop
 from clbench.estimate import sizes
 from clbench.estimate.timed import Part, Sizes, Timed

@@ -183,7 +183,7 @@ class Trials:
 
 def defaults(search: Search) -> dict[str, Any]:
     """The value of each searched key where nobody sets it."""
-    from clbench.cell import build_scenario  # imports torch and Avalanche: seconds
+    from clbench.building import build_scenario  # imports torch: seconds
 
     cell = search.default[0]
     known: Mapping[str, Any] = dict(cell.items())
