@@ -18,11 +18,12 @@ from platformdirs import user_cache_path
 from clbench import __version__, registry, schema
 from clbench.contract import InputError
 from clbench.plugin import GROUPS, Plugin
+from clbench.quantities import size
 
 MISMATCH = "operator torchvision::nms does not exist"
 """How a torchvision fails that was built for another torch."""
 
-ENOUGH = 2 * 1024**3
+ENOUGH = 2 * 10**9
 """Free bytes below which a warning is due: backbones are some hundred megabytes."""
 
 
@@ -165,14 +166,14 @@ def _places(out: Path) -> Iterator[Finding]:
     for name, path in places.items():
         there = next(p for p in (path, *path.resolve().parents) if p.is_dir())
         free = shutil.disk_usage(there).free
-        known = _size(path) if path.is_dir() else "not yet there"
-        text = f"{path}: {known}, {free / 1024**3:.1f} GiB free"
+        known = size(_held(path)) if path.is_dir() else "not yet there"
+        text = f"{path}: {known}, {size(free)} free"
         if not os.access(there, os.W_OK):
             yield Finding(name, "broken", f"{text}, but nothing can be written there")
         else:
             yield Finding(name, "ok" if free > ENOUGH else "warning", text)
 
 
-def _size(folder: Path) -> str:
-    total = sum(f.lstat().st_size for f in folder.rglob("*") if f.is_file())
-    return f"{total / 1024**2:,.0f} MiB"
+def _held(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(f.lstat().st_size for f in folder.rglob("*") if f.is_file())

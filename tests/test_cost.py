@@ -247,14 +247,6 @@ def test_a_busy_machine_is_said(tmp_path):
         assert "time: 1.0 s of work" in lines
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.34, "0.3 s"), (42, "42 s"), (150, "2.5 min"), (600, "10 min"), (9000, "2.5 h")],
-)
-def test_times_are_said_as_people_say_them(seconds, text):
-    assert planning.duration(seconds) == text
-
-
 def test_a_sweep_says_how_good_its_estimate_was(toys, tmp_path, monkeypatch, capsys):
     """A plan runs nothing; the sweep after it is compared."""
     monkeypatch.setenv("COLUMNS", "100")

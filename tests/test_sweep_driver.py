@@ -23,7 +23,7 @@ from clbench.sweep.executor import Ended, Event, Note, Steps, killed
 from clbench.sweep.job import Ending, Job
 from clbench.sweep.left import seconds_left
 from clbench.sweep.letters import Letter
-from clbench.sweep.table import View, clock
+from clbench.sweep.table import View
 
 WORDS = ("strategy=lora", "scenario=dg", "scenario.target=sketch", "tuned=false")
 
@@ -208,14 +208,6 @@ def test_a_record_of_before_says_nothing(make_record):
     those = tasks("done", "waiting")
     those[0].record = make_record()
     assert seconds_left(those, 1) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "1 s"), (59, "59 s"), (60, "1:00"), (187, "3:07"), (7387, "2:03:07")],
-)
-def test_times_as_people_read_them(seconds, text):
-    assert clock(seconds) == text
 
 
 def test_a_terminal_has_a_table_of_what_runs():

@@ -17,6 +17,7 @@ from clbench.assets.need import Asset, Local, Need, unique
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
 from clbench.masking import homely
+from clbench.quantities import size
 from clbench.resolved import Cell, Options
 
 MISSING = 1
@@ -252,10 +253,10 @@ def _table(needs: Sequence[Need]) -> Table:
         if place is None:
             row = ("[red]no[/]", "", need.licence, f"{need.lacking()}; {need.home}")
         else:
-            size = sum(path.stat().st_size for path in need.files(place))
+            count = sum(path.stat().st_size for path in need.files(place))
             at = need.revision(place)
             where = f"{homely(str(place))}" if at is None else f"revision {at[:12]}"
-            row = ("[green]yes[/]", _size(size), need.licence, where)
+            row = ("[green]yes[/]", size(count), need.licence, where)
         table.add_row(need.kind, need.name, *row)
     return table
 
@@ -282,8 +283,8 @@ def _cached() -> Table:
         kept = []
     for entry in kept:
         revisions = ", ".join(sorted(r.commit_hash[:12] for r in entry.revisions))
-        size = _size(entry.size_on_disk)
-        table.add_row(entry.repo_id, entry.repo_type, size, revisions)
+        held = size(entry.size_on_disk)
+        table.add_row(entry.repo_id, entry.repo_type, held, revisions)
     return table
 
 
@@ -292,14 +293,5 @@ def _line(found: Asset, place: Path) -> str:
     folder = escape(str(homely(str(place))))
     return (
         f"{found.kind} {escape(found.name)}{at}: {len(found.files)} files, "
-        f"{_size(found.bytes)}, {found.sha256[:12]}, in {folder}"
+        f"{size(found.bytes)}, {found.sha256[:12]}, in {folder}"
     )
-
-
-def _size(count: int) -> str:
-    """`12.3 MB`."""
-    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.1f} {units[0]}" if units[0] != "B" else f"{count} B"

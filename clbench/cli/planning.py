@@ -17,6 +17,7 @@ from clbench.estimate.plan import NOT_COUNTED, Line, Plan, plan
 from clbench.estimate.spent import Comparison
 from clbench.estimate.timed import Span
 from clbench.estimate.worker import Worker
+from clbench.quantities import duration, size
 
 if TYPE_CHECKING:
     from clbench.resolved import Cell, Options
@@ -179,25 +180,3 @@ def span(seconds: Span) -> str:
     """`12 min (10 to 14 min)`; without a range where there is none."""
     low, middle, high = map(duration, (seconds.low, seconds.middle, seconds.high))
     return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def duration(seconds: float) -> str:
-    """In the unit that people would use: `0.4 s`, `35 s`, `12 min`, `3.4 h`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 600:
-        return f"{seconds / 60:.1f} min"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def size(count: float) -> str:
-    """Bytes with a unit: `12 kB`, `3.4 GB`."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

@@ -16,6 +16,7 @@ from clbench.assets import guard
 from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
 from clbench.cli.running import FAILED, INTERRUPTED, REFUSED
+from clbench.quantities import clock
 from clbench.sweep import options as sweep_options
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _Session:
     def run(self) -> int:
         """Run them all; the exit code."""
         from clbench.sweep.driver import Sweep
-        from clbench.sweep.table import View, clock
+        from clbench.sweep.table import View
 
         several = "s" if len(self._cells) > 1 else ""
         self._say(f"{len(self._cells)} cell{several} on {self._executor.place}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clbench import registry
+from clbench.quantities import clock
 from clbench.report import number, scores_of
 from clbench.sweep.left import seconds_left
 
@@ -131,16 +131,6 @@ class View:
         left = self._left()
         parts += [] if left is None else [f"left {clock(left)}"]
         return " · ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """A time as people read it: `4 s`, `3:07`, `2:03:07`."""
-    whole = math.ceil(seconds) if seconds > 0 else 0
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _kind(task: Task) -> str:
