@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -100,16 +101,8 @@ def timm_hub(name: str) -> Hub | None:
     facts = timm.get_pretrained_cfg(name)
     if facts is None or not facts.hf_hub_id:
         return None
-    repository, pin = split(facts.hf_hub_id)
-    return Hub(
-        kind="weights",
-        name=repository,
-        key=KEY,
-        home=f"https://huggingface.co/{repository}",
-        repository=repository,
-        pin=pin,
-        wanted=(timm_file(facts.hf_hub_filename), "config.json"),
-    )
+    wanted = (timm_file(facts.hf_hub_filename), "config.json")
+    return replace(hub(facts.hf_hub_id), wanted=wanted)
 
 
 def unknown(name: str) -> InputError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.assets.need import Local, Need, Plain
+from clbench.data.root import folder
 from clbench.models.needs import transformers_needs
 
 from . import protocol
@@ -99,7 +100,7 @@ def needs(params: Mapping[str, Any]) -> tuple[Need, ...]:
     stream = params["dataset"]
     if stream == "pocket":
         return found
-    root = None if params["root"] is None else Path(params["root"]).expanduser()
+    root = folder(params["root"])
     stated = (
         protocol.of_folders(params["datasets"])
         if stream == "folder"

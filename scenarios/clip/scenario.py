@@ -9,7 +9,6 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -31,6 +30,7 @@ from clbench.contract import (
     Result,
     Scenario,
 )
+from clbench.data.root import folder
 from clbench.matrix import Matrix
 from clbench.metrics import continual, stream
 from clbench.models.clip import Clip, load_clip
@@ -144,7 +144,7 @@ class ContinualClip(Scenario):
         self.augment = dataset != "pocket" if augment is None else augment
         self.cache, self.seed = cache, seed
         self._load: Callable[[], Clip] = lambda: load_clip(backbone)
-        place = None if root is None else Path(root).expanduser()
+        place = folder(root)
         if place is not None and not place.is_dir():
             raise InputError(f"scenario.root={root}: there is no such folder")
         self._read: Callable[[str, TaskSpec, int], Images] = lambda name, spec, size: (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from clbench.assets.need import Local, Need
 from clbench.data.images import EXTENSIONS
+from clbench.data.root import folder
 from clbench.models.needs import image_needs
 
 from .datasets import PRESETS
@@ -45,8 +45,7 @@ def needs(params: Mapping[str, Any]) -> tuple[Need, ...]:
     found = image_needs(params["backbone"], "vit")
     if params["dataset"] == "pocket":
         return found
-    root = params["root"]
-    place = None if root is None else Path(root).expanduser()
+    place = folder(params["root"])
     name = f"dg/{params['dataset']}"
     known = {source.name: source for source in SOURCES}
     other = Local(

@@ -8,6 +8,7 @@ from typing import Any
 
 from clbench.assets.hub import DATA, Hub
 from clbench.assets.need import Local, Need
+from clbench.data.root import folder
 from clbench.models.needs import transformers_needs
 from clbench.pocket.views import dpo as pocket
 
@@ -55,7 +56,7 @@ def need(spec: str, root: Path | None) -> Need | None:
 
 def needs(params: Mapping[str, Any]) -> tuple[Need, ...]:
     """The files of the domains, and the language model's weights."""
-    root = None if params["root"] is None else Path(params["root"]).expanduser()
+    root = folder(params["root"])
     found = (need(spec, root) for spec in params["domains"])
     return (
         *(entry for entry in found if entry is not None),

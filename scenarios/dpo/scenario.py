@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -32,6 +31,7 @@ from clbench.contract import (
     Result,
     Scenario,
 )
+from clbench.data.root import folder
 from clbench.matrix import Matrix
 from clbench.metrics import continual, stream
 from clbench.models.lm import CausalLm, load_lm
@@ -146,7 +146,7 @@ class CrossDomainPreferences(Scenario):
         self.judged_on = judged_on
         self.responses, self.response_length = responses, response_length
         self.cache, self.seed = cache, seed
-        place = None if root is None else Path(root).expanduser()
+        place = folder(root)
         if place is not None and not place.is_dir():
             raise InputError(f"scenario.root={root}: there is no such folder")
         self._load: Callable[[], CausalLm] = lambda: load_lm(backbone)

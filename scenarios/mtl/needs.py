@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from clbench.assets.need import Local, Need
+from clbench.data.root import folder
 from clbench.models.needs import image_needs
 
 SOURCES: tuple[Local, ...] = (
@@ -38,7 +38,7 @@ SOURCES: tuple[Local, ...] = (
 def needs(params: Mapping[str, Any]) -> tuple[Need, ...]:
     """Pictures and labels, and the backbone's weights."""
     found = image_needs(params["backbone"], "swin")
-    root = None if params["root"] is None else Path(params["root"]).expanduser()
+    root = folder(params["root"])
     return (
         *(
             replace(source, place=root)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -31,6 +30,7 @@ from clbench.contract import (
     Scenario,
 )
 from clbench.data.cache import Album
+from clbench.data.root import folder
 from clbench.matrix import Matrix
 from clbench.models.pyramid import Pyramid, pyramid
 from clbench.models.roles import layers
@@ -134,7 +134,7 @@ class DenseMultiTask(Scenario):
         self.drop_path = drop_path if drop_path is not None else 0.2 * (not embedded)
         self.augment = (not embedded) if augment is None else augment
         self.cache, self.seed = cache, seed
-        place = None if root is None else Path(root).expanduser()
+        place = folder(root)
         if place is not None and not place.is_dir():
             raise InputError(f"scenario.root={root}: there is no such folder")
         if embedded and self.image_size != SIZES["pocket"]:

@@ -6,7 +6,6 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -28,6 +27,7 @@ from clbench.contract import (
     Result,
     Scenario,
 )
+from clbench.data.root import folder
 from clbench.matrix import Matrix
 from clbench.metrics import continual, stream
 from clbench.models.encoder import Encoder, load_encoder
@@ -118,7 +118,7 @@ class TextTasks(Classification, Scenario):
                 "scenario.dataset=glue needs scenario.root=DIR, a folder with CoLA, "
                 "SST-2, MRPC and RTE"
             )
-        place = None if root is None else Path(root).expanduser()
+        place = folder(root)
         if place is not None and not place.is_dir():
             raise InputError(f"scenario.root={root}: there is no such folder")
         check_tasks(tasks, known)
