@@ -109,23 +109,29 @@ def test_every_hook_is_tried():
     assert set(RAISES) | later == set(HOOKS)
 
 
+def lora_alone_fails(ran: tuple[int, str], hook: str, stands: str, rows: int) -> str:
+    """What was printed, by a run of it and of `zeroshot`, where `hook` raised once."""
+    code, text = ran
+    assert code == 1
+    line = f"Boom: it went off ({', '.join(filter(None, [hook, stands]))})"
+    assert f"\nfailed: {line}\n" in text
+    failed = record.read(path_of("lora"))
+    assert (failed.status, failed.reason) == ("failed", line)
+    assert len(failed.rows) == rows
+    assert record.read(path_of("zeroshot")).status == "ok"
+    return text
+
+
 @pytest.mark.parametrize("hook", RAISES)
 def test_a_strategy_that_raises_in_a_hook(clbench, monkeypatch, hook):
     call, stands, rows = RAISES[hook]
     breaks(monkeypatch, registry.load("strategy", "lora"), hook, call)
-    code, text = clbench("run", "strategy=lora,zeroshot", *CELL)
-    assert code == 1
-    place = ", ".join(filter(None, [f"strategy 'lora', {hook}", stands]))
-    line = f"Boom: it went off ({place})"
-    assert f"\nfailed: {line}\n" in text
+    ran = clbench("run", "strategy=lora,zeroshot", *CELL)
+    text = lora_alone_fails(ran, f"strategy 'lora', {hook}", stands, rows)
     # What clbench and Avalanche did before is of no use to anybody.
     assert text.count("Traceback") == 1
     assert "engine.py" not in text
-    failed = record.read(path_of("lora"))
-    assert (failed.status, failed.reason) == ("failed", line)
-    assert len(failed.rows) == rows
     assert checkpoints() == ([0, 4] if rows else [])
-    assert record.read(path_of("zeroshot")).status == "ok"
 
 
 def test_a_state_that_cannot_be_asked_for_costs_the_checkpoints_only(
@@ -159,18 +165,11 @@ def test_a_scenario_that_raises(clbench, monkeypatch, hook):
     call, stands, rows = JUDGES[hook]
     with monkeypatch.context() as patch:
         breaks(patch, registry.load("scenario", "toy"), hook, call)
-        code, text = clbench("run", "strategy=lora,zeroshot", *CELL)
-    assert code == 1
-    place = ", ".join(filter(None, [f"scenario 'toy', {hook}", stands]))
-    line = f"Boom: it went off ({place})"
-    assert f"\nfailed: {line}\n" in text
-    failed = record.read(path_of("lora"))
-    assert (failed.status, failed.reason) == ("failed", line)
-    assert len(failed.rows) == rows
-    assert record.read(path_of("zeroshot")).status == "ok"
+        ran = clbench("run", "strategy=lora,zeroshot", *CELL)
+    lora_alone_fails(ran, f"scenario 'toy', {hook}", stands, rows)
     if hook == "evaluate":
         # Mended, it goes on from where it was kept, to what it would have been.
-        code, text = clbench("run", "strategy=lora", *CELL)
+        _, text = clbench("run", "strategy=lora", *CELL)
         assert "goes on at step 4 of 12" in text
         clbench("run", "strategy=lora", *CELL, "out=whole")
         assert equal(path_of("lora"), Path("whole/toy") / path_of("lora").name)
