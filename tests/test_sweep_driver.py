@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from clbench.sweep.executor import Ended, Event, Note, Steps, killed
 from clbench.sweep.job import Ending, Job
 from clbench.sweep.left import seconds_left
 from clbench.sweep.letters import Letter
+from clbench.sweep.local import Local
 from clbench.sweep.table import View
 
 WORDS = ("strategy=lora", "scenario=dg", "scenario.target=sketch", "tuned=false")
@@ -208,6 +211,28 @@ def test_a_record_of_before_says_nothing(make_record):
     those = tasks("done", "waiting")
     those[0].record = make_record()
     assert seconds_left(those, 1) is None
+
+
+class Nonsense:
+    """A job that the process ends by which gets it."""
+
+    def to_text(self) -> str:
+        return "no job"
+
+
+def test_workers_that_ended_leave_nothing_open():
+    local = Local(workers=1, threads=1)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ResourceWarning)
+        local.start(1, Nonsense())
+        (ended,) = local.events(100)
+        assert ended.ending.how == "lost"
+        assert "JSONDecodeError" in ended.ending.reason
+        local.start(1, Nonsense())
+        local.close()
+        del local
+        gc.collect()
+    assert not [each for each in said if each.category is ResourceWarning]
 
 
 def test_a_terminal_has_a_table_of_what_runs():

@@ -6,7 +6,6 @@ Jobs come on its standard input and answers go to its standard output, a line ea
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from clbench.contract import InputError
 from clbench.estimate.timed import Timed
 from clbench.sweep.executor import killed
 from clbench.sweep.job import Job
+from clbench.sweep.worker import own_output
 
 if TYPE_CHECKING:
     from clbench.resolved import Cell, Options
@@ -166,7 +166,7 @@ def _listen(
 
 def main() -> None:
     """Time the cell of every job that comes, until none comes any more."""
-    answers = _answers()
+    answers = own_output()
     import torch
 
     from clbench.estimate import trial  # slow, and not needed by the one that asks
@@ -188,13 +188,6 @@ def main() -> None:
             what = f"{type(error).__name__}: {machine.line(error)}{where}"
             answer = {"failed": what}
         _tell(answers, answer)
-
-
-def _answers() -> IO[str]:
-    """Standard output, kept from what plugins and libraries print."""
-    kept = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    return kept
 
 
 def _tell(answers: IO[str], answer: dict[str, Any]) -> None:

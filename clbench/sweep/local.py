@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -105,7 +106,7 @@ class _Worker:
         news: queue.SimpleQueue[tuple[_Worker, str | None]],
     ) -> None:
         self._number: int | None = None
-        # Closed by `close`, as the process is that writes to it.
+        # Closed when the process has ended that writes to it.
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         here = str(Path.cwd()) in sys.path
         self._process = subprocess.Popen(
@@ -118,7 +119,8 @@ class _Worker:
             # Ctrl-C reaches the sweep alone, which passes it on.
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, args=(news,), daemon=True).start()
+        self._ear = threading.Thread(target=self._listen, args=(news,), daemon=True)
+        self._ear.start()
 
     @property
     def free(self) -> bool:
@@ -150,12 +152,13 @@ class _Worker:
     def end(self) -> list[Event]:
         """Its process has ended; what that means for the cell that it had."""
         code = self._process.wait()
+        said = self._said()
+        self._shut()
         number, self._number = self._number, None
         if number is None:
             return []
         if code < 0:
             return [Ended(number, killed(-code))]
-        said = self._said()
         last = said.splitlines()[-1] if said else "nothing was said"
         reason = f"its process ended with exit code {code}: {last}"
         return [Ended(number, Ending("lost", reason, said))]
@@ -169,19 +172,34 @@ class _Worker:
         """End it: by itself if it is idle, else at once."""
         if not self.free:
             self._process.kill()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._hang_up()
         try:
             self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._shut()
+
+    def _hang_up(self) -> None:
+        """Give it nothing more, which ends it when it is idle."""
+        assert self._process.stdin is not None
+        # What a process that has died did not read is of no use to anybody.
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def _shut(self) -> None:
+        """Close whatever it was spoken with, once it has ended."""
+        self._hang_up()
+        # Whoever holds its standard output besides, such as a loader of data that
+        # outlives it for a moment, is not waited for longer.
+        self._ear.join(GRACE)
         self._errors.close()
 
     def _listen(self, news: queue.SimpleQueue[tuple[_Worker, str | None]]) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            news.put((self, line))
+        with self._process.stdout as answers:
+            for line in answers:
+                news.put((self, line))
         news.put((self, None))
 
     def _said(self) -> str:

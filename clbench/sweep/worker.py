@@ -23,7 +23,7 @@ def main() -> None:
     """Run what comes, until nothing comes any more."""
     # Whoever started this process may have had it ignored, as shells do for `&`.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    answers = _answers()
+    answers = own_output()
     jobs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
 
@@ -38,7 +38,7 @@ def main() -> None:
         return
 
 
-def _answers() -> IO[str]:
+def own_output() -> IO[str]:
     """Standard output, kept from what plugins and libraries print: that goes to the
     error stream."""
     kept = os.fdopen(os.dup(1), "w", buffering=1)
