@@ -9,7 +9,7 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
-from clbench import compose, determinism, machine, raised, record, writing
+from clbench import compose, determinism, machine, raised, record, standing, writing
 from clbench.building import prepared
 from clbench.checkpoint.identity import identity
 from clbench.checkpoint.keeper import Keeper
@@ -46,7 +46,7 @@ class Attempt(Watch):
 
     Args:
         cell: What is run.
-        options: How; `force` removes what checkpoints there are.
+        options: How.
         reporter: Shows it.
         scenario: Of the cell, built for this attempt.
         limit: Rows of the matrix after which it stops, as if interrupted; None for all.
@@ -247,7 +247,7 @@ class Attempt(Watch):
             tell,
             self._look,
         )
-        if options.force:
+        if options.afresh:
             keeper.remove()
         return keeper
 
@@ -295,6 +295,8 @@ class Attempt(Watch):
     ) -> Record:
         """Write the record, and the outcomes beside it.
 
+        One of an attempt that did not end well takes no place of one that did.
+
         Raises:
             NotWritten: They cannot be written; a checkpoint stays.
         """
@@ -311,4 +313,7 @@ class Attempt(Watch):
         if not self._team.leads:
             return made
         path = record.path_of(self._options.out, self._cell)
+        if status != "ok" and standing.ended_well(path):
+            self._reporter.note(f"its earlier record is ok, and stays: {path}")
+            return made
         return writing.write(made, self._found, path, self._keeper.make_way)

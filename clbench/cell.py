@@ -82,6 +82,6 @@ def _run(
         except NotResumable as error:
             reporter.note(f"the checkpoint cannot be gone on from: {error}")
     reporter.note("the cell starts over")
-    scenario, options = build_scenario(cell), dataclasses.replace(options, force=True)
+    scenario, options = build_scenario(cell), dataclasses.replace(options, afresh=True)
     with global_seed(cell.seed):
         return Attempt(cell, options, reporter, scenario, rows, team).run()

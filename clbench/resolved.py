@@ -227,7 +227,9 @@ class Options:
         trust_remote_code: Whether code that a model of the hub brings along may run;
             the record says so.
         track: Where cells that were run are sent to be watched; see docs/tracking.md.
-        force: Run cells again whose record exists.
+        force: Run cells again whose record exists, if `afresh`; else those of them
+            that were stopped at that, and have a checkpoint.
+        afresh: Remove checkpoints instead of going on from them.
         quiet: Show no progress.
         json: Print one JSON object for each cell and nothing else.
     """
@@ -245,6 +247,7 @@ class Options:
     trust_remote_code: bool = False
     track: Literal["none", "tensorboard", "wandb", "mlflow", "trackio"] = "none"
     force: bool = False
+    afresh: bool = False
     quiet: bool = False
     json: bool = False
 
@@ -269,7 +272,7 @@ def read_options(plain: Mapping[str, Any]) -> Options:
     return Options(**{k: p.check(plain[k]) for k, p in known.items() if k in plain})
 
 
-FLAGS = ("force", "quiet", "json")
+FLAGS = ("force", "afresh", "quiet", "json")
 """Options that are flags of the command line, not keys."""
 
 

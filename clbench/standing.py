@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clbench import locking, registry
 from clbench import record as records
+from clbench.contract import InputError
 
 if TYPE_CHECKING:
     from clbench.record import Record, Status
@@ -55,7 +57,8 @@ def find(
         InputError: Its record cannot be read.
     """
     path = records.path_of(options.out, cell)
-    if options.force or not path.is_file():
+    forced = options.force and (options.afresh or stopped(path))
+    if forced or not path.is_file():
         return Standing()
     entry = records.read(path)
     version = registry.load("scenario", cell.scenario.name).version
@@ -79,6 +82,19 @@ def find(
         if member.origin.sha256 != registry.get("strategy", member.name).origin.sha256
     ]
     return Standing(record=entry, changed=tuple(changed))
+
+
+def stopped(path: Path) -> bool:
+    """Whether the cell whose record is at `path` has a checkpoint to go on from."""
+    return any(file.exists() for file in records.checkpoint_paths(path))
+
+
+def ended_well(path: Path) -> bool:
+    """Whether there is a whole record at `path`, and it says `ok`."""
+    try:
+        return records.read(path).status == "ok"
+    except InputError:
+        return False
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def test_cells_that_cost_the_same_are_timed_once(tmp_path, runs):
     assert (len(lora.cells), lora.done, len(lora.left)) == (8, 2, 6)
     assert (len(pego.cells), pego.done) == (8, 0)
     assert lora.name == "lora on dg"
-    anew = dataclasses.replace(options, force=True)
+    anew = dataclasses.replace(options, force=True, afresh=True)
     assert bundled(cells, anew)[0].done == 0
     other, _ = resolve([*words, "strategy.rank=2"])
     assert {b.key for b in bundled(other, options)}.isdisjoint({lora.key, pego.key})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import itertools
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +20,10 @@ from pathlib import Path
 import pytest
 import tqdm
 
-from clbench import cli, record, registry
+from clbench import cli, config, record, registry
 from clbench.checkpoint.file import Damaged, facts_of, read, verified
 from clbench.contract.strategy import HOOKS
+from clbench.sweep import job
 
 PLUGINS = Path(__file__).parent / "plugins"
 TOYS = Path(__file__).resolve().parents[1] / "benchmarks" / "plugins"
@@ -240,6 +244,65 @@ def does(monkeypatch, hook: str, call: int, what: Callable[[], object]) -> None:
         return usual(self, *args)
 
     monkeypatch.setattr(lora, hook, after)
+
+
+# --- running again what has a record that is ok ---
+
+FORCED = {
+    "a failure": (1, [0, 4], "failed: Boom", "run again what failed"),
+    "Ctrl-C": (130, [4, 6], "interrupted: ", "clbench resume runs goes on with what"),
+}
+"""What ends the second run -> its exit code, its checkpoints, what is said."""
+
+
+@pytest.mark.parametrize("end", FORCED)
+def test_running_again_costs_no_record_that_is_ok(clbench, monkeypatch, end):
+    code, steps, how, hint = FORCED[end]
+    clbench("run", "strategy=lora", *CELL)
+    path = path_of("lora")
+    files = (path, record.outcomes_path(path))
+    before = [file.read_bytes() for file in files]
+    with monkeypatch.context() as patch:
+        if end == "Ctrl-C":
+            does(patch, "after_step", 6, lambda: signal.raise_signal(signal.SIGINT))
+        else:
+            breaks(patch, registry.load("strategy", "lora"), "after_step", 6)
+        ended, text = clbench("run", "strategy=lora", *CELL, "--force")
+    assert ended == code
+    assert how in text
+    assert hint in text
+    assert "its earlier record is ok, and stays" in text
+    assert "\nrecord: " not in text
+    assert [file.read_bytes() for file in files] == before
+    assert checkpoints() == steps
+    # The command alone finds a record; what was stopped goes on, to another one.
+    code, text = clbench("run", "strategy=lora", *CELL)
+    assert code == 0
+    assert f"clbench resume {path} goes on with that" in text
+    assert [file.read_bytes() for file in files] == before
+    code, text = clbench("resume", "runs")
+    assert code == 0
+    assert f"goes on at step {steps[-1]} of 12" in text
+    assert path.read_bytes() != before[0]
+    assert files[1].read_bytes() == before[1]
+    assert checkpoints() == []
+
+
+def test_a_sweep_says_what_failed_though_an_earlier_record_is_ok(clbench, monkeypatch):
+    clbench("run", "strategy=lora", *CELL)
+    before = path_of("lora").read_bytes()
+    breaks(monkeypatch, registry.load("strategy", "lora"), "after_step", 6)
+    code, text = clbench("run", "strategy=lora", *CELL, "--force", "--json")
+    (line,) = [json.loads(one) for one in text.splitlines() if one.startswith("{")]
+    assert (code, line["status"], line["record"]) == (1, "failed", None)
+    path = path_of("lora")
+    (cell,), options = config.resolve(["strategy=lora", *CELL])
+    options = dataclasses.replace(options, force=True, afresh=True)
+    breaks(monkeypatch, registry.load("strategy", "lora"), "before_step", 3)
+    ending = job.work(job.Job(cell, options).to_text(), lambda event: None)
+    assert ending.how == "failed"
+    assert "Boom: it went off (strategy 'lora', before_step" in ending.reason
+    assert path.read_bytes() == before
 
 
 @pytest.fixture

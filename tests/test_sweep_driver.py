@@ -48,14 +48,16 @@ class Script:
         self._write = write
         self._news: list[Event] = []
         self.started: list[int] = []
+        self.afresh: list[bool] = []
         self.most = self.closed = 0
 
     def start(self, number: int, job: Job) -> None:
         assert Job.from_text(job.to_text()).cell == job.cell
         self.started.append(number)
+        self.afresh.append(job.options.afresh)
         ending = self._endings[number].popleft()
-        if ending.how == "recorded":
-            self._write(number, ending.reason or "ok")
+        if ending.how in ("recorded", "failed"):
+            self._write(number, ending)
         self._news += [Steps(number, 10, 5), Note(number, "a line")]
         self._news.append(Ended(number, ending))
         self.most = max(self.most, sum(isinstance(e, Ended) for e in self._news))
@@ -75,22 +77,29 @@ class Script:
 def sweep(tmp_path, make_record):
     """Run cells of seeds 0, 1, ... by a script; the sweep, the script, the lines."""
 
-    def call(*endings: Sequence[Ending], retries: int = 1):
+    def call(*endings: Sequence[Ending], retries: int = 1, force: bool = False):
         seeds = ",".join(str(n) for n in range(len(endings)))
         cells, _ = resolve([*WORDS, f"seed={seeds}"])
 
-        def write(number: int, status: str) -> None:
+        def write(number: int, ending: Ending) -> None:
             cell = cells[number - 1]
+            path = record.path_of(tmp_path, cell)
+            if ending.how == "failed":
+                path.parent.mkdir(exist_ok=True)
+                record.checkpoint_paths(path)[0].touch()
+                return
+            status = ending.reason or "ok"
             made = make_record(
                 seed=cell.seed, target="sketch", status=status, reason="it broke"
             )
             made = made.model_copy(update={"key": cell.key()})
-            record.write(made, record.path_of(tmp_path, cell))
+            record.write(made, path)
 
         script = Script(endings, write)
         text = io.StringIO()
         view = View(Console(file=text, width=200), script.workers)
-        made = Sweep(cells, Options(out=tmp_path), script, retries, view)
+        how = Options(out=tmp_path, force=force, afresh=force)
+        made = Sweep(cells, how, script, retries, view)
         view.watch(made.tasks)
         made.run()
         assert script.closed == 1
@@ -123,6 +132,18 @@ def test_what_fails_again_is_reported(sweep):
     assert script.started == [1, 2, 1]
     assert [task.bad for task in made.tasks] == [True, False]
     assert "failed, it broke" in said
+
+
+def test_what_was_forced_goes_on_from_its_own_checkpoint(sweep):
+    """The first attempt begins anew, the second where the first was."""
+    broke = Ending("failed", "it broke")
+    made, script, said = sweep([broke, OK], [broke, broke], force=True)
+    assert script.started == [1, 2, 1, 2]
+    assert script.afresh == [True, True, False, False]
+    assert "it broke: it is tried again" in said
+    assert [task.outcome for task in made.tasks] == ["ok", "failed"]
+    assert made.tasks[1].record is None
+    assert made.tasks[1].bad
 
 
 def test_nothing_is_tried_again_without_retries(sweep):

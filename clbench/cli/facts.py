@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from clbench.resolved import Cell
 
 
-def show(cell: Cell, record: Record, path: Path, *, ran: bool) -> None:
+def show(cell: Cell, record: Record, path: Path | None, *, ran: bool) -> None:
     """Print a cell that has a record as one line.
 
     Args:
         cell: What was run.
         record: What it left.
-        path: Of the record.
+        path: Of the record; None where it was not written.
         ran: Whether it was run now.
     """
     from clbench.report import scores_of  # with rich tables: slow to import
@@ -31,7 +31,7 @@ def show(cell: Cell, record: Record, path: Path, *, ran: bool) -> None:
         reason=record.reason,
         # JSON has no NaN: a score that is not defined is null.
         scores={k: None if isnan(v) else v for k, v in scores.items()},
-        record=str(path),
+        record=None if path is None else str(path),
         ran=ran,
     )
 

@@ -87,8 +87,13 @@ def _facts(path: Path) -> dict[str, Any] | None:
 
 
 def _options(plain: dict[str, Any], path: Path) -> Options:
-    """The options that are `plain`; records go where the checkpoint lies."""
-    options = dataclasses.replace(read_options(plain), out=path.parent.parent)
+    """The options that are `plain`; records go where the checkpoint lies.
+
+    What was stopped while it was run again has a record, and goes on all the same.
+    """
+    options = dataclasses.replace(
+        read_options(plain), out=path.parent.parent, force=True
+    )
     if options.plugins is not None:
         registry.use(options.plugins)
     return options

@@ -57,14 +57,16 @@ def run(words: Sequence[str], *, force: bool, quiet: bool, json: bool) -> int:
     try:
         cells, options = config.resolve(words)
         guard.cells(cells, options)
-        options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
+        options = dataclasses.replace(
+            options, force=force, afresh=force, quiet=quiet, json=json
+        )
         with together.leading(options) as team:
             return _Session(words, cells, options, team).run()
     except Lost as error:
         complain(str(error))
         return FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the same command goes on where it stopped\n")
+        sys.stderr.write(stopped_line(force, options.out))
         return INTERRUPTED
 
 
@@ -110,12 +112,32 @@ def resume(place: Path, *, quiet: bool, json: bool) -> int:
     return max(codes)
 
 
+def stopped_line(force: bool, out: Path) -> str:
+    """What to do after Ctrl-C.
+
+    Args:
+        force: Whether cells were run again that have a record.
+        out: Folder of the records.
+    """
+    if force:
+        return (
+            f"interrupted: clbench resume {out} goes on with what was stopped, the "
+            f"same command begins anew\n"
+        )
+    return "interrupted: the same command goes on where it stopped\n"
+
+
 def use_threads(count: int | None) -> None:
     """Let torch compute with so many; None leaves the choice to it."""
     if count is not None:
         import torch  # slow to import, and not needed to refuse bad input
 
         torch.set_num_threads(count)
+
+
+def again(cell: Cell, options: Options) -> str:
+    """The command that runs a cell again that failed."""
+    return cell.command() + (" --force" if options.afresh else "")
 
 
 class _Session:
@@ -231,14 +253,20 @@ class _Session:
                 self._say(f"{found.again}: it is run again")
             with self._reporter(cell) as reporter:
                 record = self._run_cell(cell, reporter)
-                shown = self._shown(cell, record, path, reporter)
-            self._say(f"record: {escape(str(path))}")
+                # One that did not end well leaves an earlier one that did.
+                written = record.status == "ok" or not standing.ended_well(path)
+                shown = self._shown(cell, record, path if written else None, reporter)
+            if written:
+                self._say(f"record: {escape(str(path))}")
         return record if shown else None
 
     def _shown(
-        self, cell: Cell, record: Record, path: Path, reporter: Reporter | None
+        self, cell: Cell, record: Record, path: Path | None, reporter: Reporter | None
     ) -> bool:
-        """Show `record`, by `reporter` if it has just been made; False: no way."""
+        """Show `record`, by `reporter` if it has just been made; False: no way.
+
+        Its path is None where it was not written.
+        """
         try:
             if reporter is not None:
                 reporter.finish(record)
@@ -261,7 +289,14 @@ class _Session:
 
     def _had(self, found: Standing, path: Path) -> None:
         """Say that a record makes a run needless."""
+        from clbench import standing  # with what it needs: slow to import
+
         self._say(f"has a record, --force runs it again: {escape(str(path))}")
+        if standing.stopped(path):
+            self._say(
+                f"running it again was stopped: clbench resume {escape(str(path))} "
+                f"goes on with that"
+            )
         for name in found.changed:
             self._say(f"[yellow]the source of {name} has changed since[/]")
 
@@ -276,7 +311,7 @@ class _Session:
         """The command that makes sense now."""
         for cell, record in self._done:
             if record.status == "failed":
-                return f"{cell.command()}  (run again what failed)"
+                return f"{again(cell, self._options)}  (run again what failed)"
         if len({cell.seed for cell in self._cells}) == 1 and any(
             record.status == "ok" for _, record in self._done
         ):

@@ -66,7 +66,7 @@ def tune(
         wanted = search.read(words, trials, over)
         guard.cells(wanted.default, wanted.options)
         options = dataclasses.replace(
-            wanted.options, force=force, quiet=quiet or json, json=json
+            wanted.options, force=force, afresh=force, quiet=quiet or json, json=json
         )
         wanted = dataclasses.replace(wanted, options=options)
         # Before hours are spent on what cannot be written.

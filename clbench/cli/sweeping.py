@@ -15,7 +15,7 @@ from clbench import config, machine, raised
 from clbench.assets import guard
 from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
-from clbench.cli.running import FAILED, INTERRUPTED, REFUSED
+from clbench.cli.running import FAILED, INTERRUPTED, REFUSED, again, stopped_line
 from clbench.quantities import clock
 from clbench.sweep import options as sweep_options
 
@@ -51,11 +51,13 @@ def sweep(
         guard.before(asked.words)
         cells, options = config.resolve(asked.words, sweep_options.KEYS)
         guard.cells(cells, options)
-        options = dataclasses.replace(options, force=force, quiet=quiet, json=json)
+        options = dataclasses.replace(
+            options, force=force, afresh=force, quiet=quiet, json=json
+        )
         session = _Session(asked, cells, options)
         return session.plan() if plan else session.run()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the same command goes on where it stopped\n")
+        sys.stderr.write(stopped_line(force, options.out))
         return INTERRUPTED
 
 
@@ -177,7 +179,7 @@ class _Session:
         """The command that makes sense now."""
         for task in tasks:
             if task.bad:
-                return f"{task.cell.command()}  (run again what failed)"
+                return f"{again(task.cell, self._options)}  (run again what failed)"
         runs = self._options.out
         return "clbench board" + ("" if runs == Path("runs") else f" runs={runs}")
 

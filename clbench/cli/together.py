@@ -111,6 +111,7 @@ def _follow(team: Together, job: dict[str, Any]) -> str | None:
             track="none",
             checkpoint_every=None,
             force=job["options"]["force"],
+            afresh=job["options"]["afresh"],
         )
         if options.plugins is not None:
             registry.use(options.plugins)

@@ -201,8 +201,15 @@ class Sweep:
             task = self._waiting.popleft()
             task.state, task.begun = "running", time.monotonic()
             task.attempts += 1
-            self._executor.start(task.number, Job(task.cell, self._options))
+            self._executor.start(task.number, Job(task.cell, self._options_of(task)))
             self._watch.begun(task)
+
+    def _options_of(self, task: Task) -> Options:
+        """How it is run: what this sweep has begun goes on, whatever it began from."""
+        begun = task.ending is not None and task.ending.how != "busy"
+        if begun and standing.stopped(task.path):
+            return dataclasses.replace(self._options, afresh=False)
+        return self._options
 
     def _take(self, event: Event) -> None:
         task = self.tasks[event.number - 1]

@@ -27,7 +27,9 @@ AGAIN: tuple[Status, ...] = ("failed", "interrupted")
 """Of a record with one of these a sweep runs the cell again. What was found to have no
 meaning is found again at once, by whoever runs that cell alone."""
 
-How = Literal["recorded", "had", "busy", "refused", "lost", "killed", "interrupted"]
+How = Literal[
+    "recorded", "had", "busy", "refused", "failed", "lost", "killed", "interrupted"
+]
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Ending:
     Attributes:
         how: `recorded`: its record says the rest. `had`: another process had made its
             record meanwhile. `busy`: another process runs it. `refused`: it cannot be
-            run. `lost`: something raised, and there is no record. `killed`: its process
-            was ended from outside. `interrupted`: it was asked to stop.
+            run. `failed`: it did, and an earlier record that is ok stays. `lost`:
+            something raised, and there is no record. `killed`: its process was ended
+            from outside. `interrupted`: it was asked to stop.
         reason: Why, in a line, where there is no record.
         trace: What raised it, for the author of a plugin.
         seconds: It took.
@@ -169,8 +172,15 @@ def _run(job: Job, reporter: Told) -> Ending:
     import torch
 
     from clbench.cell import run_cell  # with Avalanche: seconds
+    from clbench.record import path_of
 
     if job.options.threads is not None:
         torch.set_num_threads(job.options.threads)
     record = run_cell(job.cell, job.options, reporter)
-    return Ending("interrupted" if record.status == "interrupted" else "recorded")
+    if record.status == "interrupted":
+        return Ending("interrupted")
+    path = path_of(job.options.out, job.cell)
+    if record.status != "ok" and standing.ended_well(path):
+        how: How = "failed" if record.status == "failed" else "refused"
+        return Ending(how, record.reason or "")
+    return Ending("recorded")
