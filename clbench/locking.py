@@ -34,13 +34,17 @@ class Lock:
         self._path, self._handle, self._made = path, handle, made
 
     def release(self) -> None:
-        """Let other processes have it; what it lay in is gone if it is empty."""
+        """Let other processes have it; what it lay in is gone if it is empty.
+
+        So is what processes that were killed have left beside it.
+        """
         # While it is held: nobody else can have locked this file by then. A file that
         # cannot be removed any more, such as of a disk that is gone, stays: it is open
         # to whoever locks it next.
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
         os.close(self._handle)
+        _clear(self._path.parent)
         with suppress(OSError):
             for folder in self._made:
                 folder.rmdir()
@@ -94,6 +98,12 @@ def _try(record: Path) -> Lock | None:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:
             continue  # another process has just removed a folder, empty as it was
+        except FileExistsError as error:
+            # The same, after it was found to be there; else there is a file in the way.
+            place = Path(error.filename)
+            if place.is_dir() or not os.path.lexists(place):
+                continue
+            raise
         try:
             if not _lock(handle):
                 os.close(handle)
@@ -105,6 +115,24 @@ def _try(record: Path) -> Lock | None:
             raise
         # Another process released it, and removed it, since it was opened here.
         os.close(handle)
+
+
+def _clear(folder: Path) -> None:
+    """Remove the files of locks in `folder` that nobody holds.
+
+    They are held while they are removed, as on release: whoever opens one meanwhile
+    finds that its name is gone, or that it is taken, and looks again.
+    """
+    if sys.platform == "win32":
+        return  # there none says whether it is held
+    for path in folder.glob(".*--*.lock"):
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDWR)
+            try:
+                if _lock(handle) and _is(handle, path):
+                    path.unlink()
+            finally:
+                os.close(handle)
 
 
 def _make(folder: Path) -> list[Path]:

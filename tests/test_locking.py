@@ -94,6 +94,21 @@ def test_a_lock_ends_with_its_process(holder, record):
     lock.release()
 
 
+def test_what_a_killed_process_left_goes_with_the_next_release(holder, record):
+    left, dead = record.with_name("lora--ba9876543210.json"), record
+    held = record.with_name("ewc--0123456789ab.json")
+    with python(HOLD, held) as other:
+        assert other.stdout.readline() == "held\n"
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        locking.take(left).release()
+        assert not locking.path_of(dead).exists()
+        assert locking.path_of(held).exists()
+        assert locking.taken(held)
+        other.communicate("")
+    assert not list(record.parent.iterdir())
+
+
 @pytest.mark.parametrize("jump", [-YEARS, YEARS])
 def test_clocks_that_jump_change_nothing(holder, record, jump, monkeypatch):
     path = locking.path_of(record)
