@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -205,6 +210,45 @@ class Blobs(Scenario):
 def blobs() -> type[Blobs]:
     """The class of the scenario, to be made with the parameters that a test needs."""
     return Blobs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hears_ctrl_c() -> None:
+    """A shell starts jobs of its background, this one perhaps, deaf to Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def forked(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Runs a command to its end, as `python -m clbench` does, in a forked process.
+
+    Imports are done there, which take most of the time that a small cell needs. Called
+    with the command's words; `cwd` is its folder, other keywords are its environment.
+    """
+    command = [sys.executable, "-P", str(Path(__file__).with_name("forks.py"))]
+    folder = tmp_path_factory.mktemp("forked")
+    outputs = folder / "out", folder / "err"
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+
+        def call(*words: str, cwd: Path | str = folder, **known: str):
+            for path in outputs:
+                path.write_text("")
+            asked = {"words": words, "cwd": str(cwd), "env": {**os.environ, **known}}
+            asked |= dict(zip(("out", "err"), map(str, outputs), strict=True))
+            print(json.dumps(asked), file=server.stdin, flush=True)
+            code = int(server.stdout.readline())
+            said = [path.read_text() for path in outputs]
+            return subprocess.CompletedProcess(words, code, *said)
+
+        yield call
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -134,15 +131,9 @@ def test_records_of_this_place_count_only_where_they_are_asked_for(
     assert of_boards(check(out, runs), out)
 
 
-def test_the_command_line_says_so_and_fails(out):
+def test_the_command_line_says_so_and_fails(out, forked):
     def clbench(*words: str):
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "clbench", "board", *words],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"CLBENCH_PATH": ""},
-            cwd=out.parent,
-        )
+        return forked("board", *words, cwd=out.parent, CLBENCH_PATH="")
 
     assert clbench("--quiet").returncode == 0
     good = clbench("--check")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -140,16 +137,11 @@ def test_the_published_plan_is_known():
     assert seeds == {0, 1, 2, 3, 4}
 
 
-def test_the_command_prints_lines_that_can_be_run(runs, planned):
+def test_the_command_prints_lines_that_can_be_run(runs, planned, forked):
     out = planned("strategy=lora scenario=dg tuned=false seed=0,1")
     runs("lora", seeds=(0,))
     words = ["board", "--missing", f"runs={runs.folder}", f"out={out}"]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "40"},
-    )
+    done = forked(*words, COLUMNS="40")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "clbench run strategy=lora scenario=dg tuned=false seed=1\n"
     assert not (out / "dg.md").exists()

@@ -13,14 +13,27 @@ import pytest
 PLUGINS = Path(__file__).parent / "plugins"
 
 
-def clbench(*words: str, path: str = str(PLUGINS), **more: str):
+@pytest.fixture(scope="module")
+def clbench(forked):
     """Run the command line; its output and exit code."""
-    environment = {**os.environ, "CLBENCH_PATH": path, "COLUMNS": "120", **more}
+
+    def call(*words: str, path: str = str(PLUGINS), **more: str):
+        return forked(*words, **{**known(path), **more})
+
+    return call
+
+
+def known(path: str = str(PLUGINS)) -> dict[str, str]:
+    return {"CLBENCH_PATH": path, "COLUMNS": "120"}
+
+
+def anew(*words: str, path: str = str(PLUGINS), **more: str):
+    """The same in an interpreter that has imported nothing."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "clbench", *words],
         capture_output=True,
         text=True,
-        env=environment,
+        env={**os.environ, **known(path), **more},
     )
 
 
@@ -63,7 +76,7 @@ def test_listing_answers_at_once():
     seconds = []
     for _ in range(5):
         begun = os.times()
-        assert clbench("list").returncode == 0
+        assert anew("list").returncode == 0
         done = os.times()
         seconds.append(
             done.children_user
@@ -76,7 +89,7 @@ def test_listing_answers_at_once():
     assert min(seconds) < 0.5
 
 
-def test_the_list_names_plugins_their_summaries_and_places():
+def test_the_list_names_plugins_their_summaries_and_places(clbench):
     out = clbench("list").stdout
     assert re.search(r"fake_wide +A strategy that prepares nothing", out)
     assert "fake_points" in out
@@ -85,26 +98,26 @@ def test_the_list_names_plugins_their_summaries_and_places():
     assert "fake_points" not in only
 
 
-def test_help_teaches_the_grammar():
+def test_help_teaches_the_grammar(clbench):
     out = clbench("run", "--help").stdout
     for text in ("seed=0,1,2", "range(3)", "[a,b]", "strategy.A.KEY", "+experiment="):
         assert text in out
     assert out.count("clbench run strategy=") >= 4
 
 
-def test_the_help_names_the_commands_that_there_are():
+def test_the_help_names_the_commands_that_there_are(clbench):
     out = clbench("--help").stdout
     found = re.findall(r"^│ (\w+) ", out, re.M)
     assert tuple(found) == COMMANDS
 
 
-def test_the_version_is_printed():
+def test_the_version_is_printed(clbench):
     from clbench import __version__
 
     assert clbench("--version").stdout == f"clbench {__version__}\n"
 
 
-def test_a_strategy_is_explained():
+def test_a_strategy_is_explained(clbench):
     out = clbench("show", "strategy=fake_wide").stdout
     assert re.search(r"rank +integer +>= 1 +4 +How many directions it has\.", out)
     assert re.search(r"mode +mean \| median +mean +What is kept\.", out)
@@ -114,7 +127,7 @@ def test_a_strategy_is_explained():
     assert re.search(r"settings +strategy.rank=6 recipe.lr=0.02", out)
 
 
-def test_a_scenario_is_explained():
+def test_a_scenario_is_explained(clbench):
     out = clbench("show", "scenario=fake_points").stdout
     assert re.search(r"target +text +all +The domain that is left out", out)
     assert re.search(r"Target accuracy +higher +On the domain left out\.", out)
@@ -122,7 +135,7 @@ def test_a_scenario_is_explained():
 
 
 @pytest.mark.parametrize("topic", ["recipe", "options"])
-def test_every_entry_of_a_topic_has_a_meaning(topic):
+def test_every_entry_of_a_topic_has_a_meaning(clbench, topic):
     rows = clbench("show", topic, COLUMNS="200").stdout.splitlines()[2:]
     assert len(rows) >= 5
     for row in rows:
@@ -151,7 +164,9 @@ def test_every_entry_of_a_topic_has_a_meaning(topic):
         ("check fake_wide", "nearest is 'strategy=NAME'"),
     ],
 )
-def test_bad_input_is_one_line_on_stderr_and_exit_code_2(words, message, tmp_path):
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(
+    clbench, words, message, tmp_path
+):
     out = [f"out={tmp_path}"] if words.startswith("run strategy") else []
     done = clbench(*words.split(), *out)
     assert done.returncode == 2
@@ -162,7 +177,7 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2(words, message, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_plugins_are_found_by_an_override(tmp_path):
+def test_plugins_are_found_by_an_override(clbench, tmp_path):
     (tmp_path / "from_override.py").write_text(
         '"""Mine."""\nfrom clbench.contract import Strategy\n\n\n'
         'class Mine(Strategy):\n    """Mine."""\n'
@@ -175,7 +190,7 @@ def test_plugins_are_found_by_an_override(tmp_path):
     assert "name: from_override" in done.stdout
 
 
-def test_a_printed_configuration_is_read_back(tmp_path):
+def test_a_printed_configuration_is_read_back(clbench, tmp_path):
     words = ("strategy=fake_wide", "scenario=fake_points", "seed=0,1", "--config")
     first = clbench("run", *words).stdout
     assert first.count("---") == 5
@@ -198,7 +213,7 @@ def fake_torchvision(folder: Path, message: str) -> str:
 def test_the_doctor_knows_a_torchvision_of_another_torch(tmp_path):
     message = "operator torchvision::nms does not exist"
     path = fake_torchvision(tmp_path, message)
-    done = clbench("doctor", PYTHONPATH=path)
+    done = anew("doctor", PYTHONPATH=path)
     assert done.returncode == 1
     (line,) = [x for x in done.stdout.splitlines() if x.split()[1] == "torchvision"]
     assert line.startswith("broken")
@@ -212,18 +227,18 @@ def test_the_doctor_names_clashes_and_broken_plugins(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "same.py").write_text("")
     both = os.pathsep.join(str(tmp_path / name) for name in ("first", "second"))
-    done = clbench("doctor", path=both)
+    done = anew("doctor", path=both)
     assert done.returncode == 1
     assert "two plugins are called strategy=same" in done.stdout
 
     (tmp_path / "second" / "same.py").unlink()
-    done = clbench("doctor", path=str(tmp_path / "first"))
+    done = anew("doctor", path=str(tmp_path / "first"))
     assert done.returncode == 1
     assert "must define one public subclass of Strategy" in done.stdout
 
 
 def test_the_doctor_reports_versions_devices_data_and_disks():
-    out = clbench("doctor").stdout
+    out = anew("doctor").stdout
     for subject in ("clbench", "python", "torch", "cpu", "strategies", "records"):
         assert re.search(rf"^(ok|warning) +{subject} ", out, re.M), out
     assert "target: east, north, west" in out

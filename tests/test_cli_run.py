@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,24 +20,11 @@ PLUGINS = Path(__file__).parent / "plugins"
 EAST = ("scenario=fake_points", "scenario.target=east")
 
 
-def environment(path: str = str(PLUGINS)) -> dict[str, str]:
-    return {**os.environ, "CLBENCH_PATH": path, "COLUMNS": "120"}
-
-
 @pytest.fixture
-def run(tmp_path):
+def run(forked, tmp_path):
     """Run cells in a folder of their own; output and exit code."""
-
-    def call(*words: str):
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "clbench", "run", *words],
-            capture_output=True,
-            text=True,
-            env=environment(),
-            cwd=tmp_path,
-        )
-
-    return call
+    known = {"CLBENCH_PATH": str(PLUGINS), "COLUMNS": "120"}
+    return partial(forked, "run", cwd=tmp_path, **known)
 
 
 def records(folder: Path) -> list[dict]:
@@ -185,23 +173,17 @@ def test_a_cell_is_the_same_in_another_process_and_another_directory(tmp_path):
     assert outcomes[0] == outcomes[1]
 
 
-def test_a_source_that_has_changed_is_pointed_out(tmp_path):
+def test_a_source_that_has_changed_is_pointed_out(forked, tmp_path):
     text = (PLUGINS / "strategies" / "fake_head.py").read_text()
     plugins = tmp_path / "plugins"
     (plugins / "strategies").mkdir(parents=True)
     (plugins / "scenarios").symlink_to(PLUGINS / "scenarios")
     file = plugins / "strategies" / "changing.py"
-    command = [sys.executable, "-P", "-m", "clbench", "run", "strategy=changing", *EAST]
+    words = ("run", "strategy=changing", *EAST)
     for source in (text, text, text + "# more\n"):
         file.write_text(source)
-        done = subprocess.run(
-            command,
-            check=True,
-            capture_output=True,
-            text=True,
-            env=environment(str(plugins)),
-            cwd=tmp_path,
-        )
+        done = forked(*words, cwd=tmp_path, CLBENCH_PATH=str(plugins))
+        assert done.returncode == 0, done.stderr
         changed = "the source of changing has changed since" in done.stdout
         assert changed == (source != text)
 
@@ -213,10 +195,8 @@ def test_ctrl_c_leaves_a_record_and_exit_code_130(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env={**os.environ, "CLBENCH_PATH": str(PLUGINS), "COLUMNS": "120"},
         cwd=tmp_path,
-        # A shell starts its background jobs, this one perhaps, deaf to the signal.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     # The bar's postfix tells that training has begun.
     assert process.stderr is not None
@@ -233,7 +213,7 @@ def test_ctrl_c_leaves_a_record_and_exit_code_130(tmp_path):
     assert record["rows"]
 
 
-def test_check_holds_a_plugin_to_the_contract(tmp_path):
+def test_check_holds_a_plugin_to_the_contract(forked, tmp_path):
     (tmp_path / "breaks.py").write_text(
         '"""Breaks the model."""\nfrom clbench.contract import Strategy\n\n\n'
         'class Breaks(Strategy):\n    """Breaks the model."""\n\n'
@@ -242,12 +222,7 @@ def test_check_holds_a_plugin_to_the_contract(tmp_path):
     )
     both = os.pathsep.join([str(PLUGINS), str(tmp_path)])
     for name, code in (("fake_head", 0), ("breaks", 1)):
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "clbench", "check", f"strategy={name}"],
-            capture_output=True,
-            text=True,
-            env=environment(both),
-        )
+        done = forked("check", f"strategy={name}", CLBENCH_PATH=both)
         assert done.returncode == code, done.stdout + done.stderr
         assert ("broken" in done.stdout) == bool(code)
         assert f"{name} on fake_points" in done.stdout

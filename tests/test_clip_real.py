@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 
 import pytest
@@ -19,17 +17,12 @@ TRAINED = 4_425_984
 """Parameters of CoDyRA at rank 16 on a CLIP ViT-B/16, as published (4.4 M)."""
 
 
-def test_a_stream_of_real_folders_trains_scores_and_records(shared, tmp_path):
+def test_a_stream_of_real_folders_trains_scores_and_records(forked, shared, tmp_path):
     words = ["strategy=codyra", "scenario=clip", "scenario.dataset=folder"]
     words += [f"scenario.root={shared / 'data'}"]
     words += [f"scenario.datasets=[{','.join(STREAM)}]", "scenario.steps_per_task=4"]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", "run", *words, "--quiet"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "CLBENCH_CACHE": str(tmp_path / "cache")},
-    )
+    cache = str(tmp_path / "cache")
+    done = forked("run", *words, "--quiet", cwd=tmp_path, CLBENCH_CACHE=cache)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "runs" / "clip").glob("codyra--*.json")
     record = json.loads(path.read_text())

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -30,22 +28,16 @@ def pacs(shared, tmp_path_factory):
     return folder
 
 
-def clbench(*words, cwd):
-    environment = {**os.environ, "CLBENCH_CACHE": str(cwd / "cache")}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", *words],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment,
-    )
+@pytest.fixture
+def clbench(forked, tmp_path):
+    return partial(forked, cwd=tmp_path, CLBENCH_CACHE=str(tmp_path / "cache"))
 
 
-def test_a_cell_on_real_images(pacs, tmp_path):
+def test_a_cell_on_real_images(clbench, pacs, tmp_path):
     words = ["strategy=pego", "scenario=dg", "scenario.dataset=pacs"]
     words += [f"scenario.root={pacs}", "scenario.target=sketch", "scenario.steps=3"]
     words += ["scenario.evaluate_every=2", "scenario.batch_per_domain=4"]
-    done = clbench("run", *words, "--json", cwd=tmp_path)
+    done = clbench("run", *words, "--json")
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     found = record.read(tmp_path / facts["record"])
@@ -67,14 +59,14 @@ def test_a_cell_on_real_images(pacs, tmp_path):
     assert np.isclose(correct.mean(), stored)
 
 
-def test_an_image_cut_short_is_named_and_nothing_is_run(pacs, tmp_path):
+def test_an_image_cut_short_is_named_and_nothing_is_run(clbench, pacs, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(pacs, broken)
     path = min((broken / "photo" / "dog").iterdir())
     path.write_bytes(path.read_bytes()[:500])
     words = ["strategy=lora", "scenario=dg", "scenario.dataset=pacs"]
     words += [f"scenario.root={broken}", "scenario.target=sketch"]
-    done = clbench("run", *words, cwd=tmp_path)
+    done = clbench("run", *words)
     assert done.returncode == 2
     assert f"1 of {4 * 7 * EACH} images cannot be read: {path}" in done.stderr
     assert "Traceback" not in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -25,7 +24,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/adding-a-strategy.md"])
-def test_the_strategy_shown_keeps_the_contract_and_runs(page, tmp_path):
+def test_the_strategy_shown_keeps_the_contract_and_runs(page, forked, tmp_path):
     (source,) = [b for b in blocks(page, "python") if "(Strategy):" in b]
     (name,) = re.findall(r"class (\w+)\(Strategy\)", source)
     folder = tmp_path / "mine"
@@ -34,13 +33,7 @@ def test_the_strategy_shown_keeps_the_contract_and_runs(page, tmp_path):
     assert len(source.splitlines()) <= 60
 
     def clbench(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "clbench", *words],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "CLBENCH_PATH": str(folder)},
-        )
+        done = forked(*words, cwd=tmp_path, CLBENCH_PATH=str(folder))
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

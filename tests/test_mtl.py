@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -281,14 +279,9 @@ def test_pictures_come_back_as_they_were(tmp_path):
     ]
 
 
-def test_a_cell_keeps_pictures_that_are_drawn(tmp_path):
+def test_a_cell_keeps_pictures_that_are_drawn(forked, tmp_path):
     def clbench(*words):
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "clbench", *words],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
+        done = forked(*words, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -305,15 +298,10 @@ def test_a_cell_keeps_pictures_that_are_drawn(tmp_path):
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
-def test_several_seeds_are_summed_up_without_a_bound(tmp_path):
+def test_several_seeds_are_summed_up_without_a_bound(forked, tmp_path):
     words = ["strategy=linear", "scenario=mtl", "scenario.tasks=[sal]"]
     words += ["scenario.steps=1", "seed=0,1", "out=runs"]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", "run", *words],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    done = forked("run", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "needs another record beside it" in done.stdout
     assert re.search(r"linear.* - +2 ", done.stdout)

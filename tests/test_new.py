@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -13,19 +10,19 @@ from clbench import registry, templating
 from clbench.contract import InputError
 
 
-def clbench(*words: str, cwd, path: str = "", code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", *words],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "CLBENCH_PATH": path, "COLUMNS": "200"},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def clbench(forked):
+    """What a command prints in all, and its exit code is `code`."""
+
+    def call(*words: str, cwd, path: str = "", code: int = 0) -> str:
+        done = forked(*words, cwd=cwd, CLBENCH_PATH=path, COLUMNS="200")
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return call
 
 
-def test_a_new_strategy_passes_the_checks_and_runs(tmp_path):
+def test_a_new_strategy_passes_the_checks_and_runs(clbench, tmp_path):
     out = clbench("new", "strategy", "my_method", cwd=tmp_path)
     file = tmp_path / "mine" / "strategies" / "my_method.py"
     assert str(file.relative_to(tmp_path)) in out
@@ -42,7 +39,7 @@ def test_a_new_strategy_passes_the_checks_and_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_new_scenario_passes_the_checks_with_every_strategy(tmp_path):
+def test_a_new_scenario_passes_the_checks_with_every_strategy(clbench, tmp_path):
     clbench("new", "scenario", "my_points", cwd=tmp_path)
     assert (tmp_path / "mine" / "scenarios" / "my_points" / "scenario.py").is_file()
     checked = clbench("check", "scenario=my_points", cwd=tmp_path, path="mine")
@@ -50,7 +47,7 @@ def test_a_new_scenario_passes_the_checks_with_every_strategy(tmp_path):
     assert checked.count("holds") >= 100
 
 
-def test_a_new_scenario_runs_and_lands_on_a_board(tmp_path):
+def test_a_new_scenario_runs_and_lands_on_a_board(clbench, tmp_path):
     clbench("new", "scenario", "my_points", cwd=tmp_path)
     words = ("strategy=lora,finetune", "scenario=my_points")
     arrival = "scenario.arrival=sequential,joint"
@@ -95,6 +92,6 @@ def test_a_folder_of_loose_strategies_stays_readable(tmp_path, monkeypatch):
     assert {"loose_one", "fresh_two"} <= set(registry.find("strategy"))
 
 
-def test_an_unknown_kind_has_a_nearest_one(tmp_path):
+def test_an_unknown_kind_has_a_nearest_one(clbench, tmp_path):
     out = clbench("new", "strateg", "x", cwd=tmp_path, code=2)
     assert "nearest is 'strategy'" in out

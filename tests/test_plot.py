@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -87,12 +85,11 @@ def test_ranks_are_means_over_experiences_by_tower(codyra, make_record):
     assert len(plot.figures(codyra)["ranks"].axes) == 2
 
 
-def test_pictures_through_the_command_line(tmp_path, codyra):
+def test_pictures_through_the_command_line(forked, tmp_path, codyra):
     path = tmp_path / "codyra--1.json"
     write(codyra, path)
     assert read(path).log
-    words = [sys.executable, "-m", "clbench", "plot", str(path), "--out", "pictures"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    done = forked("plot", str(path), "--out", "pictures", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = sorted(p.name for p in (tmp_path / "pictures").iterdir())
     assert names == [
@@ -108,12 +105,11 @@ def test_pictures_through_the_command_line(tmp_path, codyra):
             assert ET.fromstring(content).tag.endswith("svg")
 
 
-def test_a_record_without_rows_is_bad_input(tmp_path, make_record):
+def test_a_record_without_rows_is_bad_input(forked, tmp_path, make_record):
     path = tmp_path / "zeroshot--1.json"
     record = make_record(status="unsupported", reason="no head")
     write(record.model_copy(update={"rows": []}), path)
-    words = [sys.executable, "-m", "clbench", "plot", str(path)]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    done = forked("plot", str(path), cwd=tmp_path)
     assert done.returncode == 2
     assert "nothing to draw, the cell is unsupported" in done.stderr
 

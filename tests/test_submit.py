@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,14 +17,9 @@ PLUGINS = Path(__file__).parent / "plugins"
 SMALL = ("scenario=fake_points", "scenario.target=east", "threads=1", "--quiet")
 
 
-def clbench(*words: str, cwd: Path):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CLBENCH_PATH": str(PLUGINS), "COLUMNS": "120"},
-        cwd=cwd,
-    )
+@pytest.fixture(scope="module")
+def clbench(forked):
+    return partial(forked, CLBENCH_PATH=str(PLUGINS), COLUMNS="120")
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ def refusal(path: Path, into: Path, **options) -> str:
     return decision.reason
 
 
-def test_through_the_command_line(tmp_path):
+def test_through_the_command_line(clbench, tmp_path):
     done = clbench("run", "strategy=fake_head,fake_wide", *SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "fake_points"

@@ -111,18 +111,12 @@ def test_the_top_is_found_though_test_numbers_lead_away(tune, place):
         assert "tuned=false" in trial.command
 
 
-def test_a_run_s_record_and_board_say_how_many_were_tried(tune, place):
+def test_a_run_s_record_and_board_say_how_many_were_tried(forked, tune, place):
     words = [*HILL, "strategy.place=0.1,0.3,0.7", "strategy.shift=0"]
     assert tune(*words, "--quiet")[0] == 0
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     def clbench(*words: str):
-        done = subprocess.run(
-            [sys.executable, "-m", "clbench", *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
+        done = forked(*words, cwd=place)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,18 +17,13 @@ from clbench.verify import compare, first_part, prepare
 PLUGINS = Path(__file__).parent / "plugins"
 
 
-def clbench(*words: str, cwd: Path):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CLBENCH_PATH": str(PLUGINS), "COLUMNS": "120"},
-        cwd=cwd,
-    )
+@pytest.fixture(scope="module")
+def clbench(forked):
+    return partial(forked, CLBENCH_PATH=str(PLUGINS), COLUMNS="120")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(clbench, tmp_path_factory):
     """A folder with the record of a small cell, and its path."""
     folder = tmp_path_factory.mktemp("cell")
     words = ("strategy=fake_head", "scenario=fake_points", "scenario.target=east")
@@ -48,7 +41,7 @@ def signed(path: Path, change) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_a_cell_gives_its_numbers_again_and_its_record_stays(made):
+def test_a_cell_gives_its_numbers_again_and_its_record_stays(clbench, made):
     before = made.read_bytes()
     done = clbench("verify", str(made), cwd=made.parent)
     assert done.returncode == 0, done.stderr
@@ -58,7 +51,7 @@ def test_a_cell_gives_its_numbers_again_and_its_record_stays(made):
     assert {p.suffix for p in made.parent.iterdir()} == {".json", ".safetensors"}
 
 
-def test_other_numbers_are_named_with_both_values(made, tmp_path):
+def test_other_numbers_are_named_with_both_values(clbench, made, tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(made.read_bytes())
 
@@ -80,7 +73,7 @@ def test_other_numbers_are_named_with_both_values(made, tmp_path):
     assert "equal within 0.9: 1 value" in near.stdout
 
 
-def test_the_first_part_is_run_and_nothing_after_it(made, tmp_path):
+def test_the_first_part_is_run_and_nothing_after_it(clbench, made, tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(made.read_bytes())
 
@@ -107,14 +100,14 @@ def test_the_first_part_is_run_and_nothing_after_it(made, tmp_path):
         (["seed=1"], "'seed' cannot be set: the nearest is 'threads'"),
     ],
 )
-def test_a_record_runs_with_its_own_parameters(made, words, line):
+def test_a_record_runs_with_its_own_parameters(clbench, made, words, line):
     done = clbench("verify", str(made), *words, cwd=made.parent)
     assert done.returncode == 2
     assert line in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_no_record_is_one_clear_line(tmp_path):
+def test_what_is_no_record_is_one_clear_line(clbench, tmp_path):
     done = clbench("verify", "nothing.json", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "nothing.json: not a record" in done.stderr
