@@ -212,6 +212,23 @@ def blobs() -> type[Blobs]:
     return Blobs
 
 
+TOGETHER = ("test_devices", "test_distribution", "test_page", "test_sweep")
+"""Modules with fixtures that take long: one process of the tests has all of each."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Every test goes to the process that is free, but for those that go together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::")[0]
+            return path if Path(path).stem in TOGETHER else nodeid
+
+    return Scheduling(config, log)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _hears_ctrl_c() -> None:
     """A shell starts jobs of its background, this one perhaps, deaf to Ctrl-C."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
-import importlib.util
+import importlib
 import itertools
 import json
 import math
@@ -719,13 +719,12 @@ def test_the_option_is_checked(words, line):
 # --- kills ---
 
 
-def benchmark():
-    """The module that kills, of the benchmark."""
-    path = ROOT / "benchmarks" / "killed.py"
-    spec = importlib.util.spec_from_file_location("killed", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["killed"] = module
-    spec.loader.exec_module(module)
+@pytest.fixture
+def killed(monkeypatch):
+    """The module of `benchmarks/kill.py` that starts cells and kills them."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("killed")
+    module.SERVER.set_forkserver_preload(["clbench.cell", "clbench.cli.running"])
     return module
 
 
@@ -740,11 +739,12 @@ KILLED = [
 
 
 @pytest.mark.parametrize("number", range(len(KILLED)))
-def test_a_cell_that_is_killed_ends_as_if_it_had_not_been(toys, tmp_path, number):
-    kill = benchmark()
+def test_a_cell_that_is_killed_ends_as_if_it_had_not_been(
+    killed, toys, tmp_path, number
+):
     words = [*KILLED[number].split(), "scenario=toy", "checkpoint.every=1e-9"]
     whole, _ = cell(tmp_path / "whole", *words)
-    parts = kill.Cell([*words, "scenario.pause=0"], tmp_path)
+    parts = killed.Forked([*words, "scenario.pause=0"], tmp_path)
     learns = record.read(whole).cost.seconds
     learns = learns["total"] - learns["prepare"]
     chance = random.Random(number)
@@ -764,8 +764,6 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_command_goes_on(toys, tmp_path)
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
-        # A shell starts its background jobs, this one perhaps, deaf to the signal.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while not files(tmp_path / "runs" / "toy") and process.poll() is None:
         time.sleep(0.01)

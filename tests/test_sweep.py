@@ -97,14 +97,10 @@ CELLS = ("strategy=fake_head", "scenario.poison=null,2", *EAST, "threads=1")
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> Path:
+def alone(forked, tmp_path_factory) -> Path:
     """A folder of records as `clbench run` leaves them, one cell after another."""
     folder = tmp_path_factory.mktemp("alone")
-    subprocess.run(
-        [sys.executable, "-P", "-m", "clbench", "run", *CELLS, "--quiet"],
-        cwd=folder,
-        env={**os.environ, "CLBENCH_PATH": str(PLUGINS)},
-    )
+    forked("run", *CELLS, "--quiet", cwd=folder, CLBENCH_PATH=str(PLUGINS))
     assert len(records(folder)) == 2
     return folder
 
