@@ -93,7 +93,7 @@ def _bundle(key: str, cells: Sequence[Cell], options: Options) -> Bundle:
             refused.append(str(error))
             continue
         if found.record is None:
-            left.append(1.0 if options.force else 1.0 - _gone(cell, options))
+            left.append(1.0 if options.afresh else 1.0 - _gone(cell, options))
     return Bundle(name_of(cells), key, cells, left, refused)
 
 
