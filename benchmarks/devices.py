@@ -1,9 +1,13 @@
 """One cell in one process and in several: how far numbers differ, how long it takes.
 
+Float32 sums up in another order where rows are divided. To show that it is this and
+nothing else, the cell runs in one process as it is, in one process in as many parts
+(`accumulate=`), and in several processes: the last two compute the same sums.
+
     python benchmarks/devices.py --processes 2 strategy=pego scenario=dg \
         scenario.target=sketch scenario.steps=60 device=cpu
 
-One runs after the other, with as many threads (`OMP_NUM_THREADS`, or 1) for each
+They run one after another, with as many threads (`OMP_NUM_THREADS`, or 1) for each
 process. Prints the largest difference of a score, absolute and in parts of the score
 where that is above 1, and the seconds of each.
 """
@@ -54,20 +58,32 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("words", nargs="+", help="what follows `clbench run`")
     given = parser.parse_args()
+    count = given.processes
+    parts = [*given.words, f"accumulate={count}"]
+    ways = {
+        "1 process": (given.words, 1),
+        f"1 process, {count} parts": (parts, 1),
+        f"{count} processes": (given.words, count),
+    }
     with tempfile.TemporaryDirectory() as folder:
-        one = launched(given.words, 1, Path(folder) / "one")
-        several = launched(given.words, given.processes, Path(folder) / "several")
-    for then, now in zip(one, several, strict=True):
-        apart, _, where = max(gaps(then, now), default=(0.0, 0.0, "-"))
-        part = max((part for _, part, _ in gaps(then, now)), default=0.0)
-        seconds = [
-            0.0 if record.cost is None else record.cost.seconds["train"]
-            for record in (then, now)
+        found = [
+            launched(words, number, Path(folder) / str(place))
+            for place, (words, number) in enumerate(ways.values())
         ]
-        print(f"{then.strategy.name} on {then.scenario.name}, seed {then.seed}")
-        print(f"  {then.status} in 1 process, {now.status} in {given.processes}")
-        print(f"  largest difference {apart:.1e} ({where}), in parts {part:.1e}")
-        print("  seconds of training {:.1f} and {:.1f}".format(*seconds))
+    for cells in zip(*found, strict=True):
+        first, last = cells[0], cells[-1]
+        print(f"{first.strategy.name} on {first.scenario.name}, seed {first.seed}")
+        for name, each in zip(ways, cells, strict=True):
+            taken = 0.0 if each.cost is None else each.cost.seconds["train"]
+            print(f"  {name}: {each.status}, {taken:.1f} seconds of training")
+        for name, each in zip(ways, cells[:-1], strict=False):
+            apart, _, where = max(gaps(each, last), default=(0.0, 0.0, "-"))
+            part = max((part for _, part, _ in gaps(each, last)), default=0.0)
+            print(
+                f"  {count} processes and {name}: largest difference {apart:.1e} ",
+                end="",
+            )
+            print(f"({where}), in parts {part:.1e}")
 
 
 if __name__ == "__main__":

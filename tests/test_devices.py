@@ -60,24 +60,35 @@ def launch(*words: str, cwd: Path) -> list[subprocess.CompletedProcess]:
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
-    """What toys give alone, and in each of two processes."""
+    """What toys give alone, alone in two parts, and in each of two processes."""
     folder = tmp_path_factory.mktemp("toys")
     script = str(HERE / "together" / "toys.py")
     for process in launch(script, str(folder / "found"), *PAIRS, cwd=folder):
         assert process.returncode == 0, process.stderr
     both = [json.loads((folder / f"found.{rank}").read_text()) for rank in range(2)]
     alone = both[0]["alone"] | both[1]["alone"]
-    return alone, both[0]["together"], both[1]["together"]
+    parted = both[0]["parted"] | both[1]["parted"]
+    return alone, parted, both[0]["together"], both[1]["together"]
 
 
 @pytest.mark.parametrize("pair", [*PAIRS, "normalises"])
 def test_two_processes_give_the_numbers_of_one(toys, pair):
-    alone, first, second = (found[pair] for found in toys)
+    alone, _, first, second = (found.get(pair) for found in toys)
     assert first["losses"] == pytest.approx(alone["losses"], rel=1e-5, abs=1e-5)
     assert first["scores"] == pytest.approx(alone["scores"], abs=1e-5)
     # Nothing that a strategy keeps may part the processes.
     assert second == first
     assert first["drawn"] == alone["drawn"]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_processes_learn_as_one_does_in_two_parts(toys, pair):
+    """So the order in which float32 sums up is all that they differ by."""
+    _, parted, together, _ = toys
+    epsilon = torch.finfo(torch.float32).eps
+    losses = together[pair]["losses"]
+    assert parted[pair]["losses"] == pytest.approx(losses, rel=epsilon, abs=0)
+    assert parted[pair]["drawn"] == together[pair]["drawn"]
 
 
 def test_accelerate_goes_on_with_a_cell_in_two_processes(tmp_path):

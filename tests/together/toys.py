@@ -1,7 +1,7 @@
 """Toys that learn in several processes: what the tests of devices start.
 
 Called with a file and pairs `strategy:scenario[:key=value]`; writes for each what it
-gives alone and in all processes together.
+gives alone, alone in as many parts as there are processes, and in all of them together.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from clbench.seeding import global_seed
 CPU = torch.device("cpu")
 
 
-def learned(pair: str, team: Team) -> dict:
+def learned(pair: str, team: Team, parts: int = 1) -> dict:
     """Losses of the first two experiences, scores after them, the next random draw."""
     name, scenario, *given = pair.split(":")
     params = {k: json.loads(v) for k, v in (word.split("=") for word in given)}
     toy = registry.load("scenario", scenario).toy()
     strategy = registry.load("strategy", name)(**params)
-    plan = Plan(Execution(), CPU, team)
+    plan = Plan(Execution(accumulate=parts), CPU, team)
     stream = toy.stream()[:2]
 
     def prepared(model: nn.Module) -> None:
@@ -85,10 +85,11 @@ def main(path: str, pairs: list[str]) -> None:
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     # Before there is a group: Avalanche refuses some imports in one.
     alone = {pair: learned(pair, ALONE) for pair in pairs[rank::size]}
+    parted = {pair: learned(pair, ALONE, size) for pair in pairs[rank::size]}
     team = Together("cpu" if rank == 0 else None)
     together = {pair: learned(pair, team) for pair in pairs}
     alone["normalises"], together["normalises"] = normalised(ALONE), normalised(team)
-    found = {"alone": alone, "together": together}
+    found = {"alone": alone, "parted": parted, "together": together}
     Path(f"{path}.{rank}").write_text(json.dumps(found))
     if rank == 0:
         team.end()
