@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clbench import check, registry
+from clbench.assets.need import Local
 from clbench.contract import Count, Group, Strategy, trainable
 
 
@@ -248,7 +249,12 @@ def test_checks_of_a_scenario_find_what_they_are_for(blobs):
     def frozen_output(self):
         return blobs.model(self).requires_grad_(False)
 
+    twice = [Local(kind="data", name="pictures", place=None)] * 2
+
     broken = {
+        "needs_are_named_and_looked_for": {
+            "needs": classmethod(lambda cls, params: twice)
+        },
         "model_is_fresh_and_the_same": {"model": other_model},
         "heads_belong_to_the_model": {"heads": wrong_heads},
         "every_row_judges_every_task": {"evaluate": noisy},

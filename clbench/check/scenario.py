@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from clbench.assets.need import Need
 from clbench.check.checks import (
     Broken,
     Check,
@@ -18,6 +19,7 @@ from clbench.check.tuning import tuning_reads_no_test_number
 from clbench.contract import Scenario, Strategy
 from clbench.devices.rows import tensors
 from clbench.matrix import Matrix, Row
+from clbench.schema import RESERVED, parameters
 
 
 def model_is_fresh_and_the_same(scenario: type[Scenario]) -> None:
@@ -259,6 +261,24 @@ def outputs_hold_tensors(scenario: type[Scenario]) -> None:
     )
 
 
+def needs_are_named_and_looked_for(scenario: type[Scenario]) -> None:
+    """What `sources` and `needs` name can be looked for, each by a name of its own."""
+    known = parameters(scenario, RESERVED["scenario"])
+    defaults = {name: each.default for name, each in known.items()}
+    for said in (scenario.sources(), scenario.needs(defaults)):
+        for need in said:
+            expect(isinstance(need, Need), f"{need!r} is no Need")
+            expect(bool(need.name), f"a {type(need).__name__} has no name")
+            place = need.here()
+            expect(
+                place is None or place.exists(),
+                f"'{need.name}' is said to be where nothing is",
+            )
+        names = [need.name for need in said]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        expect(not twice, f"several are called {', '.join(twice)}")
+
+
 SCENARIO_CHECKS: tuple[Check, ...] = (
     model_is_fresh_and_the_same,
     stream_keeps_the_budget,
@@ -273,6 +293,7 @@ SCENARIO_CHECKS: tuple[Check, ...] = (
     every_row_judges_every_task,
     scores_are_the_metrics,
     tuning_reads_no_test_number,
+    needs_are_named_and_looked_for,
     toy_is_quick,
 )
 

@@ -73,7 +73,8 @@ def tune(
         place = None if show else document.place(wanted, to)
         return _Session(wanted, version, place, retry).run()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the same command goes on where it stopped\n")
+        again = "the same command without --force" if force else "the same command"
+        sys.stderr.write(f"interrupted: {again} goes on where it stopped\n")
         return INTERRUPTED
 
 
