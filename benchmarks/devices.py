@@ -79,11 +79,8 @@ def main() -> None:
         for name, each in zip(ways, cells[:-1], strict=False):
             apart, _, where = max(gaps(each, last), default=(0.0, 0.0, "-"))
             part = max((part for _, part, _ in gaps(each, last)), default=0.0)
-            print(
-                f"  {count} processes and {name}: largest difference {apart:.1e} ",
-                end="",
-            )
-            print(f"({where}), in parts {part:.1e}")
+            gap = f"{apart:.1e} ({where}), in parts of the score {part:.1e}"
+            print(f"  {count} processes and {name} differ by {gap}")
 
 
 if __name__ == "__main__":
