@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,15 @@ PAIRS = (
 )
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+@pytest.fixture(scope="module")
+def launch(free_port):
+    """Starts two processes of a command, as a launcher does."""
+    return partial(_launch, free_port)
 
 
-def launch(*words: str, cwd: Path) -> list[subprocess.CompletedProcess]:
-    """Two processes of a command, as a launcher starts them."""
+def _launch(
+    free_port: Callable[[], int], *words: str, cwd: Path
+) -> list[subprocess.CompletedProcess]:
     known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     known |= {"MASTER_PORT": str(free_port())}
     made = [
@@ -59,7 +61,7 @@ def launch(*words: str, cwd: Path) -> list[subprocess.CompletedProcess]:
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
+def toys(tmp_path_factory, launch):
     """What toys give alone, alone in two parts, and in each of two processes."""
     folder = tmp_path_factory.mktemp("toys")
     script = str(HERE / "together" / "toys.py")
@@ -91,7 +93,7 @@ def test_two_processes_learn_as_one_does_in_two_parts(toys, pair):
     assert parted[pair]["drawn"] == together[pair]["drawn"]
 
 
-def test_accelerate_goes_on_with_a_cell_in_two_processes(tmp_path):
+def test_accelerate_goes_on_with_a_cell_in_two_processes(tmp_path, free_port):
     words = ["strategy=fake_head", "scenario=fake_points", "scenario.target=east"]
     words += ["scenario.steps=8", f"plugins={PLUGINS}", "device=cpu"]
     ((cell,), usual) = resolve([*words, f"out={tmp_path / 'one'}"])
@@ -127,7 +129,9 @@ def test_accelerate_goes_on_with_a_cell_in_two_processes(tmp_path):
     assert names == {path.name, record.outcomes_path(path).name}
 
 
-def test_what_fails_everywhere_is_a_record_and_what_fails_in_one_ends_all(tmp_path):
+def test_what_fails_everywhere_is_a_record_and_what_fails_in_one_ends_all(
+    tmp_path, launch
+):
     words = ["strategy=fake_alone", "scenario=fake_points", "scenario.target=east"]
     words += ["scenario.poison=1,null", f"plugins={PLUGINS}", "device=cpu"]
     first, second = launch("-m", "clbench", "run", *words, cwd=tmp_path)

@@ -18,6 +18,7 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from clbench.contract import InputError
 from clbench.devices import rows
 from clbench.devices.scaling import Gradients
 from clbench.launched import Lost
@@ -104,6 +105,9 @@ class Together(Team):
     Args:
         kind: Of the device, `cpu` or `cuda`, which the first process gives; None waits
             until it has.
+
+    Raises:
+        InputError: There are more processes on this machine than GPUs.
     """
 
     def __init__(self, kind: str | None) -> None:
@@ -116,6 +120,12 @@ class Together(Team):
         with _in_touch():
             cuda = self._store.get("clbench/kind") == b"cuda"
         if cuda:
+            have = torch.cuda.device_count()
+            if self.local >= have:
+                raise InputError(
+                    f"process {self.rank + 1} of {self.size} has no GPU of its own: "
+                    f"its machine has {have}; start fewer, or compute on device=cpu"
+                )
             torch.cuda.set_device(self.local)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo",
