@@ -36,7 +36,7 @@ class Session(Run):
     Attributes:
         groups: The optimizer and its schedules; None where nothing is trained.
         step_flops: Floating-point operations of one step, forward and backward, in
-            matrix products, convolutions and attention; 0 until one was done.
+            matrix products, convolutions and, on GPUs, attention; 0 until one was done.
         held_out: Examples of this experience that its steps leave out.
     """
 

@@ -102,7 +102,8 @@ AFTER = (
     Column(
         "flops",
         "FLOPs",
-        "Floating-point operations of all steps, in products and attention.",
+        "Floating-point operations of all steps, in products, convolutions and, on "
+        "GPUs, attention.",
         higher_is_better=False,
         shown=False,
     ),

@@ -102,7 +102,7 @@ class Cost(Part):
     )
     examples_per_second: float
     peak_bytes: int
-    flops: int = Field(description="of all steps, in products and attention")
+    flops: int = Field(description="of all steps, in products and, on GPUs, attention")
     device: str
 
 

@@ -107,7 +107,8 @@ class Points(Scenario):
         row = {}
         for domain in DOMAINS:
             batch = Cloud((domain,), self.examples, self.seed + 1)[:]
-            prediction = model(batch).argmax(-1)
+            x = batch["x"].to(next(model.parameters()).device)
+            prediction = model({**batch, "x": x}).argmax(-1).cpu()
             correct = (prediction == batch["label"]).float().mean()
             row[domain] = Result(metrics={"accuracy": float(correct)})
         return row
