@@ -18,7 +18,9 @@ from clbench import launched, record
 from clbench.cell import run_cell
 from clbench.checkpoint.file import facts_of
 from clbench.config import resolve
+from clbench.contract import InputError
 from clbench.devices import ALONE, rows
+from clbench.devices.team import Together
 from clbench.report import QuietReporter
 
 HERE = Path(__file__).parent
@@ -156,6 +158,16 @@ def test_what_fails_everywhere_is_a_record_and_what_fails_in_one_ends_all(
     assert errors == [
         "error: another process of this cell has ended, whose own line says why"
     ]
+
+
+def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch, free_port):
+    known = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "2"}
+    known |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(InputError, match="no GPU of its own: its machine has 2; start"):
+        Together("cuda")
 
 
 # --- rows ---
