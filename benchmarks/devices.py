@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,11 +29,8 @@ def launched(words: list[str], processes: int, out: Path) -> list[Record]:
     """The records of `words`, run by so many processes."""
     command = ["-m", "clbench", "run", *words, f"out={out}", "--quiet"]
     if processes > 1:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = str(found.getsockname()[1])
-        launcher = ("-m", "torch.distributed.run", "--nproc-per-node", str(processes))
-        command = [*launcher, "--master-port", port, *command]
+        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+        command = [*launcher, str(processes), *command]
     threads = os.environ.get("OMP_NUM_THREADS", "1")
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
     subprocess.run([sys.executable, *command], env=environment, check=True)
