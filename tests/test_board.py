@@ -87,6 +87,27 @@ def test_lines_are_ranked_and_few_seeds_are_marked(runs, tmp_path):
     assert (pego[-1], lora[-1]) == ("-", "-")
 
 
+def test_lines_that_score_alike_in_every_cell_are_named(runs, tmp_path):
+    runs("ewc", seeds=(0, 1), accuracy=0.5)
+    runs("finetune", seeds=(0, 1, 2), accuracy=0.5)
+    runs("lora", seeds=(0,), accuracy=0.5)
+    runs("lora", seeds=(1,), accuracy=0.6)
+    said = [
+        line
+        for line in page(runs, tmp_path).splitlines()
+        if line.startswith("Equal in every score")
+    ]
+    assert said == [
+        "Equal in every score of every cell that they share: `ewc`, `finetune`."
+    ]
+
+
+def test_lines_that_share_no_cell_are_not_called_equal(runs, tmp_path):
+    runs("ewc", seeds=(0,), accuracy=0.5)
+    runs("finetune", seeds=(1,), accuracy=0.5)
+    assert "Equal in every score" not in page(runs, tmp_path)
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isnan, nan
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clbench.board import reported
+from clbench.board import notes, reported
 from clbench.board.document import (
     Apart,
     Column,
@@ -119,7 +118,7 @@ def _sheet(
             )
         ],
         apart=apart,
-        note=_note(board, lines),
+        note=notes.text(board, lines),
     )
 
 
@@ -235,33 +234,3 @@ def _flat(fixed: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
-
-
-def _note(board: Board, lines: Sequence[Line]) -> str:
-    """Which bounds lines were compared with, and how to get what is missing."""
-    scenario = board.scenario
-    if scenario.reference != "all":
-        return ""
-    titles = " and ".join(metric.title for metric in scenario.compared)
-    ranked = [line for line in lines if not line.bound]
-    bounds = {b.label: b for x in ranked if (b := board.against.get(x.way))}
-    said = []
-    for label, bound in bounds.items():
-        needed = {repeat for line in ranked for repeat in line.repeats}
-        lacking = sorted({r[0] for r in needed - set(bound.repeats)})
-        note = f", which lacks seed {', '.join(map(str, lacking))}" if lacking else ""
-        said.append(f"{titles} is against `{label}`{note}.")
-    if ranked and not bounds:
-        ((name, values),) = scenario.variants.items()
-        kept = [
-            word
-            for word in shlex.split(ranked[0].command())
-            if not word.startswith(("strategy", f"scenario.{name}=", "recipe."))
-        ]
-        kept.insert(2, "strategy=STRATEGY")
-        given = f"scenario.{name}={values[0]}"
-        said.append(
-            f"{titles} needs records of {name}={values[0]}, such as those of "
-            f"`{shlex.join([*kept, given])}`: without them nothing is ranked."
-        )
-    return "\n".join(said)
