@@ -12,7 +12,7 @@ import pytest
 
 from clbench.board import documents, write_boards
 from clbench.board.document import Score
-from clbench.board.markdown import figure, spread
+from clbench.board.figures import figure, spread
 from clbench.board.written import dump, plain, rounded
 
 ORDER = {

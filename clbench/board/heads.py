@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from clbench.board.document import Score
-from clbench.board.markdown import spread
+from clbench.board.figures import spread
 from clbench.board.written import Written
 
 FIRST = 3

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clbench import registry
-from clbench.board.markdown import figure
+from clbench.board.figures import figure
 from clbench.board.written import plain
 from clbench.cli import boards
 from clbench.contract import InputError

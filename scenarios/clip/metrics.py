@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from clbench.contract import Metric
+from clbench.matrix import Matrix
+from clbench.metrics import continual, stream
 from clbench.metrics.stream import CALIBRATION_ERROR, intransigence, tuning
 
 MAIN = Metric(
@@ -63,3 +65,17 @@ METRICS: tuple[Metric, ...] = (
 COMPARED: tuple[Metric, ...] = (intransigence("accuracy"),)
 
 TUNING = tuning("accuracy", "training images", within=("dataset",))
+
+
+def score(matrix: Matrix) -> dict[str, float]:
+    """Every number of `METRICS` for one record."""
+    R, learned = stream.after(matrix, "accuracy")
+    return {
+        "last": continual.mtil_last(R),
+        "average": continual.mtil_average(R),
+        "transfer": continual.mtil_transfer(R, learned),
+        **stream.retention(R, learned),
+        "learning_accuracy": continual.learning_accuracy(R, learned),
+        "zero_shot": float(matrix.array("accuracy")[0].mean()),
+        "calibration_error": float(matrix.array("calibration_error")[-1].mean()),
+    }

@@ -32,7 +32,7 @@ from clbench.contract import (
 )
 from clbench.data.root import folder
 from clbench.matrix import Matrix
-from clbench.metrics import continual, stream
+from clbench.metrics import stream
 from clbench.models.clip import Clip, load_clip
 from clbench.models.roles import layers
 
@@ -40,7 +40,7 @@ from . import needs as reads
 from . import protocol, tiny
 from .judge import Judge
 from .losses import image_loss, text_loss
-from .metrics import COMPARED, MAIN, METRICS, TUNING
+from .metrics import COMPARED, MAIN, METRICS, TUNING, score
 from .model import ClipClassifier
 from .parts import Images, held_out
 from .protocol import Labels, Objective, Protocol, TaskSpec
@@ -295,16 +295,7 @@ class ContinualClip(Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """MTIL's three numbers, forgetting, transfer and calibration."""
-        R, learned = stream.after(matrix, "accuracy")
-        return {
-            "last": continual.mtil_last(R),
-            "average": continual.mtil_average(R),
-            "transfer": continual.mtil_transfer(R, learned),
-            **stream.retention(R, learned),
-            "learning_accuracy": continual.learning_accuracy(R, learned),
-            "zero_shot": float(matrix.array("accuracy")[0].mean()),
-            "calibration_error": float(matrix.array("calibration_error")[-1].mean()),
-        }
+        return score(matrix)
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:

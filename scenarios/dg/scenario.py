@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from annotated_types import Interval
 from torch import Tensor, nn
@@ -24,13 +23,11 @@ from clbench.contract import (
     Experience,
     InputError,
     Layer,
-    Metric,
     Recipe,
     Result,
     Scenario,
 )
 from clbench.matrix import Matrix
-from clbench.metrics.continual import forgetting_chaudhry
 from clbench.models.roles import layers
 from clbench.models.vision import (
     IMAGENET_MEAN,
@@ -44,6 +41,7 @@ from . import datasets, selection, tiny
 from . import needs as reads
 from .data import Classifier, Sources
 from .judge import judge
+from .metrics import MAIN, METRICS, score
 from .splits import Split, split
 
 Dataset = Literal[
@@ -88,55 +86,8 @@ class DomainGeneralization(Classification, Scenario):
     """
 
     version = 1
-    main = Metric(
-        name="target_accuracy",
-        title="Target accuracy",
-        definition=(
-            "Accuracy on the training part (80 %) of the domain left out, at the "
-            "evaluation selected by training-domain validation: the largest unweighted "
-            "mean of the sources' held-out accuracies, the first of equal ones."
-        ),
-    )
-    metrics = (
-        main,
-        Metric(
-            name="source_accuracy",
-            title="Source accuracy",
-            definition=(
-                "Unweighted mean accuracy on the sources' held-out parts (in-domain), "
-                "at the selected evaluation."
-            ),
-        ),
-        Metric(
-            name="oracle_accuracy",
-            title="Oracle",
-            definition=(
-                "As target accuracy, selected by the target's own held-out part "
-                "(20 %): an oracle, not a result."
-            ),
-        ),
-        Metric(
-            name="last_accuracy",
-            title="Last step",
-            definition="As target accuracy, at the last evaluation, none selected.",
-        ),
-        Metric(
-            name="forgetting",
-            title="Forgetting",
-            definition=(
-                "Chaudhry et al. 2018, over the sources' held-out parts, at the ends "
-                "of experiences; undefined when all sources arrive at once."
-            ),
-            higher_is_better=False,
-        ),
-        Metric(
-            name="selected_step",
-            title="Selected step",
-            definition="Optimizer steps taken before the selected evaluation.",
-            higher_is_better=None,
-            percent=False,
-        ),
-    )
+    main = MAIN
+    metrics = METRICS
     folds = "target"
     incidental = ("root", "cache")
     tuning = selection.TUNING
@@ -329,27 +280,7 @@ class DomainGeneralization(Classification, Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """Target and source accuracy at the row that a rule selects."""
-        target = params["target"]
-        sources = [task for task in matrix.tasks if task != target]
-
-        def accuracy(rule: selection.Rule) -> float:
-            row = matrix.rows[rule.choose(matrix, target)]
-            return row.scores[target]["accuracy"]
-
-        selected = matrix.rows[selection.VALIDATION.choose(matrix, target)]
-        columns = [matrix.tasks.index(task) for task in sources]
-        after = matrix.array("accuracy")[1:, columns]
-        learned = [matrix.learned.get(task, 1) for task in sources]
-        return {
-            "target_accuracy": accuracy(selection.VALIDATION),
-            "source_accuracy": float(
-                np.mean([selected.scores[task]["accuracy"] for task in sources])
-            ),
-            "oracle_accuracy": accuracy(selection.ORACLE),
-            "last_accuracy": accuracy(selection.LAST),
-            "forgetting": forgetting_chaudhry(after, learned),
-            "selected_step": float(selected.step),
-        }
+        return score(matrix, params["target"])
 
     @classmethod
     def toy(cls) -> DomainGeneralization:

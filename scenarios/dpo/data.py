@@ -1,8 +1,9 @@
-"""Training pairs in batches of like length."""
+"""Pairs of every domain as tokens, and batches of like length to learn from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,10 +11,39 @@ from torch import Tensor
 
 from clbench.contract import Batch, Data
 
-from .tokens import Ids, Tokens
+from .domains import Domain
+from .tokens import Ids, Tokenized, Tokens
 
 WINDOW = 16
 """Batches that are drawn together, and cut apart by length."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The pairs of every domain as tokens.
+
+    Attributes:
+        train: What is learned from.
+        test: What judges.
+        prompts: Texts of the first of those that judge.
+        counts: What tokenizing did -> how often.
+    """
+
+    train: tuple[Tokens, ...]
+    test: tuple[Tokens, ...]
+    prompts: tuple[list[str], ...]
+    counts: Mapping[str, int]
+
+    @classmethod
+    def of(cls, domains: Sequence[Domain], make: Tokenized, *, prompts: int) -> Sides:
+        """The pairs of `domains`, and texts of the first `prompts` of each."""
+        train, test, texts = [], [], []
+        for domain in domains:
+            train.append(make(domain.train, domain.name)[0])
+            tokens, kept = make(domain.test, domain.name)
+            test.append(tokens)
+            texts.append([str(pair.prompt) for pair in kept[:prompts]])
+        return cls(tuple(train), tuple(test), tuple(texts), make.counts)
 
 
 class Preferences(Data):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from clbench.contract import Metric
+from clbench.matrix import Matrix
+from clbench.metrics import continual, stream
 from clbench.metrics.stream import tuning
 
 HEADLINE = Metric(
@@ -152,3 +156,22 @@ TUNING = tuning(
     HEADLINE.name, "training pairs", within=("backbone",), usual={"responses": 0}
 )
 """Answers of the policy are of no use there, and take most of the time."""
+
+
+def score(matrix: Matrix) -> dict[str, float]:
+    """Every number of `METRICS` for one record."""
+    R, learned = stream.after(matrix, "accuracy")
+    last = matrix.rows[-1].scores
+
+    def final(name: str) -> float:
+        values = [row[name] for row in last.values() if name in row]
+        return float(np.mean(values)) if values else float("nan")
+
+    return {
+        "last": continual.average_accuracy(R),
+        "average": continual.mtil_average(R),
+        **stream.retention(R, learned),
+        "transfer": continual.mtil_transfer(R, learned),
+        "learning_accuracy": continual.learning_accuracy(R, learned),
+        **{metric.name: final(metric.name) for metric in (WIN_RATE, *FINAL)},
+    }

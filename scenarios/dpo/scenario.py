@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -33,7 +32,7 @@ from clbench.contract import (
 )
 from clbench.data.root import folder
 from clbench.matrix import Matrix
-from clbench.metrics import continual, stream
+from clbench.metrics import stream
 from clbench.models.lm import CausalLm, load_lm
 from clbench.models.roles import layers
 from clbench.pocket.views import dpo as pocket
@@ -41,11 +40,11 @@ from clbench.pocket.views import dpo as pocket
 from . import domains as sources
 from . import needs as reads
 from . import tiny
-from .data import Preferences
+from .data import Preferences, Sides
 from .domains import Domain
 from .judge import Judge, Judged
 from .losses import Loss, margins, preference_losses, token_divergence
-from .metrics import COMPARED, FINAL, HEADLINE, MAIN, METRICS, TUNING, WIN_RATE
+from .metrics import COMPARED, HEADLINE, MAIN, METRICS, TUNING, score
 from .model import PreferenceModel
 from .references import Base, sequence_logps
 from .tokens import Tokenized, Tokens
@@ -314,21 +313,7 @@ class CrossDomainPreferences(Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """Accuracy, forgetting and transfer; margins and the like at the end."""
-        R, learned = stream.after(matrix, "accuracy")
-        last = matrix.rows[-1].scores
-
-        def final(name: str) -> float:
-            values = [row[name] for row in last.values() if name in row]
-            return float(np.mean(values)) if values else float("nan")
-
-        return {
-            "last": continual.average_accuracy(R),
-            "average": continual.mtil_average(R),
-            **stream.retention(R, learned),
-            "transfer": continual.mtil_transfer(R, learned),
-            "learning_accuracy": continual.learning_accuracy(R, learned),
-            **{metric.name: final(metric.name) for metric in (WIN_RATE, *FINAL)},
-        }
+        return score(matrix)
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
@@ -379,15 +364,9 @@ class CrossDomainPreferences(Scenario):
         return tuple(self._read(spec, name) for spec, name in pairs)
 
     @cached_property
-    def _tokenized(self) -> _Sides:
+    def _tokenized(self) -> Sides:
         make = Tokenized(self._lm, self._length)
-        train, test, prompts = [], [], []
-        for domain in self._domains:
-            train.append(make(domain.train, domain.name)[0])
-            tokens, kept = make(domain.test, domain.name)
-            test.append(tokens)
-            prompts.append([str(p.prompt) for p in kept[: self.responses]])
-        return _Sides(tuple(train), tuple(test), tuple(prompts), make.counts)
+        return Sides.of(self._domains, make, prompts=self.responses)
 
     @property
     def _train(self) -> tuple[Tokens, ...]:
@@ -414,23 +393,6 @@ class CrossDomainPreferences(Scenario):
             most=min(self.response_length, self._length - 1),
             length=self._length,
         )
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """The pairs of every domain as tokens.
-
-    Attributes:
-        train: What is learned from.
-        test: What judges.
-        prompts: Texts of the first of those that judge.
-        counts: What tokenizing did -> how often.
-    """
-
-    train: tuple[Tokens, ...]
-    test: tuple[Tokens, ...]
-    prompts: tuple[list[str], ...]
-    counts: Mapping[str, int]
 
 
 def _sizes(names: Sequence[str], parts: Sequence[Tokens]) -> dict[str, int]:

@@ -46,6 +46,15 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
+def score(matrix: Matrix) -> dict[str, float]:
+    """Every number of `METRICS` for one record; NaN of tasks that it lacks."""
+    last = matrix.rows[-1].scores
+    found = {metric.name: float("nan") for metric in METRICS}
+    for task, values in last.items():
+        found |= {f"{task}_{name}": value for name, value in values.items()}
+    return {**found, "forgetting": forgetting(matrix)}
+
+
 def forgetting(matrix: Matrix) -> float:
     """Mean relative loss on earlier tasks; see `FORGETTING`.
 

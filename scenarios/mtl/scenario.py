@@ -43,7 +43,7 @@ from .datasets import OUTPUTS, SIZES, Dataset, Part, check_tasks, read
 from .decoders import Kind
 from .judge import each, judge
 from .layout import Layout
-from .metrics import COMPARED, DELTA_M, METRICS, TUNING, forgetting, gain
+from .metrics import COMPARED, DELTA_M, METRICS, TUNING, gain, score
 from .model import DenseModel, Output, SingleModels
 from .tasks import DEFAULT, TASKS
 
@@ -295,11 +295,7 @@ class DenseMultiTask(Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """Every task's numbers after the last experience, and forgetting."""
-        last = matrix.rows[-1].scores
-        found = {metric.name: float("nan") for metric in METRICS}
-        for task, values in last.items():
-            found |= {f"{task}_{name}": value for name, value in values.items()}
-        return {**found, "forgetting": forgetting(matrix)}
+        return score(matrix)
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:

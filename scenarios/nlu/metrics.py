@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from clbench.contract import Metric
+from clbench.matrix import Matrix
+from clbench.metrics import continual, stream
 from clbench.metrics.stream import CALIBRATION_ERROR, intransigence, tuning
 
-from .tasks import NUMBERS, Form
+from .tasks import NUMBERS, TASKS, Form
 
 MAIN = Metric(
     name="last",
@@ -61,3 +63,20 @@ METRICS: tuple[Metric, ...] = (
 COMPARED: tuple[Metric, ...] = (intransigence("score"),)
 
 TUNING = tuning("score", "training texts", within=("backbone",))
+
+
+def score(matrix: Matrix) -> dict[str, float]:
+    """Every number of `METRICS` for one record; NaN of tasks that it lacks."""
+    R, learned = stream.after(matrix, "score")
+    last = matrix.rows[-1].scores
+    own = {f"{form}_{number}": float("nan") for form, number in FORMS}
+    for task, values in last.items():
+        form = TASKS[task].form
+        own |= {f"{form}_{number}": values[number] for number in NUMBERS[form]}
+    return {
+        "last": continual.average_accuracy(R),
+        **own,
+        **stream.retention(R, learned),
+        "learned": continual.learning_accuracy(R, learned),
+        "calibration_error": float(matrix.array("calibration_error")[-1].mean()),
+    }

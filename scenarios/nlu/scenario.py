@@ -29,7 +29,7 @@ from clbench.contract import (
 )
 from clbench.data.root import folder
 from clbench.matrix import Matrix
-from clbench.metrics import continual, stream
+from clbench.metrics import stream
 from clbench.models.encoder import Encoder, load_encoder
 from clbench.models.roles import layers
 from clbench.pocket.views import nlu as pocket
@@ -39,7 +39,7 @@ from . import glue, tiny
 from . import needs as reads
 from .data import TaskTexts
 from .judge import judge
-from .metrics import COMPARED, FORMS, MAIN, METRICS, TUNING
+from .metrics import COMPARED, MAIN, METRICS, TUNING, score
 from .model import TextClassifier
 from .parts import Part, Texts, Tokens, tokenize
 from .tasks import HEADLINES, NUMBERS, TASKS, Dataset, check_tasks, names_of
@@ -240,19 +240,7 @@ class TextTasks(Classification, Scenario):
     @classmethod
     def scores(cls, matrix: Matrix, params: Mapping[str, Any]) -> dict[str, float]:
         """GLUE's average, each task's own numbers, forgetting and calibration."""
-        R, learned = stream.after(matrix, "score")
-        last = matrix.rows[-1].scores
-        own = {f"{form}_{number}": float("nan") for form, number in FORMS}
-        for task, values in last.items():
-            form = TASKS[task].form
-            own |= {f"{form}_{number}": values[number] for number in NUMBERS[form]}
-        return {
-            "last": continual.average_accuracy(R),
-            **own,
-            **stream.retention(R, learned),
-            "learned": continual.learning_accuracy(R, learned),
-            "calibration_error": float(matrix.array("calibration_error")[-1].mean()),
-        }
+        return score(matrix)
 
     @classmethod
     def against(cls, matrix: Matrix, bound: Matrix) -> dict[str, float]:
