@@ -13,7 +13,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from clbench import __version__, registry, schema
-from clbench.contract import Budget, InputError, Scenario
+from clbench.contract import Budget, InputError, Scenario, nearest
 from clbench.plugin import Kind
 from clbench.record import Plugin, Record
 from clbench.resolved import Cell, PluginChoice
@@ -105,7 +105,7 @@ def _plugin(kind: Kind, plugin: Plugin) -> Iterator[str]:
         raise Refused(f"{what} is said to be built in, but is not in clbench")
     for name in plugin.params:
         if name not in known:
-            near = registry.nearest(name, known)
+            near = nearest(name, known)
             raise Refused(f"{what} has no parameter '{name}'{near}")
     if here.origin.sha256 != origin.sha256:
         yield f"the source of {what} has changed since"

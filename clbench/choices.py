@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clbench import compose, grammar, registry, schema
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.grammar import Setting
 from clbench.plugin import GROUPS, Kind
 from clbench.schema import Parameter
@@ -124,7 +124,7 @@ class Choices:
             asked = ".".join(middle)
             known = _union(self.schemas)
             entries = [n for n, p in known.items() if p.has_entries]
-            near = registry.nearest(asked, [*members, *entries])
+            near = nearest(asked, [*members, *entries])
             raise InputError(
                 f"{setting.key}: '{asked}' is no member of {self.kind}="
                 f"{','.join(self.choices)}{near} ({grammar.HELP})"

@@ -16,8 +16,7 @@ from clbench.board.document import Cost
 from clbench.board.line import Line, Repeat
 from clbench.board.row import cost
 from clbench.board.written import rounded
-from clbench.contract import InputError, Metric
-from clbench.registry import nearest
+from clbench.contract import InputError, Metric, nearest
 from clbench.statistics.intervals import Interval, bootstrap, student
 from clbench.statistics.multiple import holm
 from clbench.statistics.paired import Test, test

@@ -10,7 +10,7 @@ from typing import Any
 
 from clbench import compose, grammar, registry, schema
 from clbench.choices import Choices
-from clbench.contract import InputError, Recipe
+from clbench.contract import InputError, Recipe, nearest
 from clbench.grammar import Setting
 from clbench.masking import homely
 from clbench.plugin import GROUPS, Kind
@@ -97,7 +97,7 @@ def _known(settings: Mapping[str, Setting], also: Collection[str]) -> None:
             continue
         if key in single or (first == "recipe" and rest):
             continue
-        near = registry.nearest(key, [EXPERIMENT, *single, *recipe, *also])
+        near = nearest(key, [EXPERIMENT, *single, *recipe, *also])
         raise InputError(f"unknown key '{key}'{near} ({grammar.HELP})")
 
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from clbench import drawn
 from clbench.board.document import Document, Sheet
-from clbench.contract import InputError
-from clbench.registry import nearest
+from clbench.contract import InputError, nearest
 from clbench.statistics.several import EXTRA, MeanRanks, Posthoc, mean_ranks
 
 FORMATS = (".png", ".svg")

@@ -14,7 +14,6 @@ import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, overload
 
 from clbench import __version__
-from clbench.contract import InputError, Scenario, Strategy
+from clbench.contract import InputError, Scenario, Strategy, nearest
 from clbench.plugin import GROUPS, Kind, Plugin, Source
 
 T = TypeVar("T", Strategy, Scenario)
@@ -160,12 +159,6 @@ def use(folder: Path) -> None:
     names = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
     if (name := str(folder.resolve())) not in names:
         os.environ[VARIABLE] = os.pathsep.join([name, *names])
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """`: the nearest is '...'`, or nothing where `words` is empty."""
-    match = get_close_matches(word, list(words), n=1, cutoff=0.0)
-    return f": the nearest is '{match[0]}'" if match else ""
 
 
 def _built_in(kind: Kind) -> Iterator[Plugin]:

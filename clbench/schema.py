@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -17,10 +16,10 @@ from annotated_types import BaseMetadata, GroupedMetadata
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from clbench.contract import Among, Between, InputError, Space
+from clbench.contract import Among, Between, InputError, Space, nearest
 from clbench.grammar import write
 from clbench.plugin import Kind
-from clbench.registry import load, nearest, preset
+from clbench.registry import load, preset
 
 RESERVED: dict[Kind, tuple[str, ...]] = {"strategy": (), "scenario": ("seed",)}
 """Keywords that the engine fills: no parameters of the command line."""
@@ -95,8 +94,7 @@ class Parameter:
     def _hint(self, value: Any, messages: list[str]) -> str:
         text = " or ".join(dict.fromkeys(messages))
         if isinstance(value, str) and (words := _literals(self.annotation)):
-            near = get_close_matches(value, words, n=1, cutoff=0.0)
-            return f"{text}; the nearest is '{near[0]}'"
+            return f"{text}{nearest(value, words)}"
         return f"{text}, such as its default {write(self.default)}"
 
 

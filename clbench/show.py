@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clbench import registry, schema, tuned
-from clbench.contract import InputError, Recipe, Scenario, Strategy
+from clbench.contract import InputError, Recipe, Scenario, Strategy, nearest
 from clbench.execution import Execution
 from clbench.grammar import write
 from clbench.plugin import Plugin
@@ -45,7 +45,7 @@ def show(what: str) -> Iterator[RenderableType]:
     elif kind == "scenario" and equals:
         yield from _scenario(names)
     else:
-        near = registry.nearest(what, ["strategy=NAME", "scenario=NAME", *TOPICS])
+        near = nearest(what, ["strategy=NAME", "scenario=NAME", *TOPICS])
         raise InputError(f"nothing to show for '{what}'{near} (clbench list)")
 
 

@@ -270,7 +270,7 @@ def test_annotations_of_another_size_are_refused(pascal_mt):
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"tasks": ("semseq",)}, "'semseq' is no task; the nearest is 'semseg'"),
+        ({"tasks": ("semseq",)}, "'semseq' is no task: the nearest is 'semseg'"),
         ({"tasks": ("sal", "sal")}, "name each task once"),
         ({"dataset": "pascal", "tasks": ("depth",)}, "pascal has no labels of 'depth'"),
         ({"root": "nowhere/at/all"}, "there is no such folder"),

@@ -120,7 +120,7 @@ def test_real_files(shared):
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"tasks": ("ordr",)}, "unknown task 'ordr'; the nearest is 'order'"),
+        ({"tasks": ("ordr",)}, "unknown task 'ordr': the nearest is 'order'"),
         ({"tasks": ("cola",)}, "'cola' is of glue, which needs scenario.root=DIR"),
         ({"tasks": ("order", "order")}, "names 'order' twice"),
         ({"dataset": "glue"}, "scenario.dataset=glue needs scenario.root=DIR"),

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clbench import registry
-from clbench.contract import InputError, Metric, Scenario
+from clbench.contract import InputError, Metric, Scenario, nearest
 
 NAME = "reported"
 """Of their folder, beside the boards, and of the page that lists them all."""
@@ -140,7 +140,7 @@ def _check(table: Table, where: str) -> None:
     known = [n for n in inspect.signature(scenario).parameters if n != "seed"]
     for key in table.when:
         if key not in known:
-            near = registry.nearest(key, known)
+            near = nearest(key, known)
             raise InputError(
                 f"{where}: when.{key} is no parameter of {table.scenario}{near}"
             )
@@ -148,7 +148,7 @@ def _check(table: Table, where: str) -> None:
     for number, figure in enumerate(table.figures):
         for key in figure.scores:
             if key not in metrics:
-                near = registry.nearest(key, metrics)
+                near = nearest(key, metrics)
                 raise InputError(
                     f"{where}: figures.{number}.scores.{key} is no score of "
                     f"{table.scenario}{near}"

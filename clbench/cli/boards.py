@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clbench import registry
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 
 FOLDERS = {"runs": Path("runs"), "out": Path("leaderboards")}
 """Keys of the command, with their defaults: where records lie, where boards go."""
@@ -138,6 +138,6 @@ def read(words: Sequence[str], command: str) -> tuple[list[str], dict[str, Path]
         elif key in FOLDERS:
             folders[key] = Path(value)
         else:
-            near = registry.nearest(key, FOLDERS)
+            near = nearest(key, FOLDERS)
             raise InputError(f"unknown key '{key}'{near} (clbench {command} --help)")
     return scenarios, folders

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from clbench import registry
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.plugin import GROUPS
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def findings(what: str) -> Iterator[Finding]:
     """
     kind, _, name = what.partition("=")
     if kind not in GROUPS or not name:
-        near = registry.nearest(what, [f"{kind}=NAME" for kind in GROUPS])
+        near = nearest(what, [f"{kind}=NAME" for kind in GROUPS])
         raise InputError(f"nothing to check for '{what}'{near} (clbench list)")
     strategies = [name] if kind == "strategy" else list(registry.find("strategy"))
     scenarios = [name] if kind == "scenario" else list(registry.find("scenario"))

@@ -17,7 +17,7 @@ from clbench import registry
 from clbench.board.figures import figure
 from clbench.board.written import plain
 from clbench.cli import boards
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 
 if TYPE_CHECKING:
     from clbench.compare import Comparison, Contrast
@@ -96,7 +96,7 @@ def several(
 
     known = [name for name in POSTHOCS if name == posthoc]
     if not known:
-        raise InputError(f"--test {posthoc}{registry.nearest(posthoc, POSTHOCS)}")
+        raise InputError(f"--test {posthoc}{nearest(posthoc, POSTHOCS)}")
     made = documents(folders["runs"], folders["out"], scenarios or None)
     found = across(made, board, known[0])
     if plot is not None:
@@ -166,7 +166,7 @@ def _read(words: Sequence[str]) -> Asked:
         elif key in folders:
             folders[key] = Path(value)
         else:
-            near = registry.nearest(key, ["scenario", *folders])
+            near = nearest(key, ["scenario", *folders])
             raise InputError(f"unknown key '{key}'{near} ({HELP})")
     return Asked(rows, scenario, folders)
 

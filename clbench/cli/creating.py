@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clbench import registry, templating
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.plugin import GROUPS
 
 
@@ -17,7 +17,7 @@ def create(kind: str, name: str, folder: Path) -> Iterator[str]:
         InputError: There is no such kind, or the name cannot be had.
     """
     if kind not in GROUPS:
-        near = registry.nearest(kind, GROUPS)
+        near = nearest(kind, GROUPS)
         raise InputError(f"nothing new for '{kind}'{near} (clbench new --help)")
     path = templating.create(kind, name, folder)
     yield f"written: {path}"

@@ -13,12 +13,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.metrics import conformance
 from clbench.metrics.continual import Array
 from clbench.metrics.definitions import DEFINITIONS, Definition, families
 from clbench.metrics.meanings import MEANINGS, WHERE
-from clbench.registry import nearest
 
 
 @dataclass(frozen=True)

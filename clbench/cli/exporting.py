@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from clbench import registry
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 
 
 def export(record: Path, to: str, out: Path | None, rank: int | None) -> Iterator[str]:
@@ -20,7 +19,7 @@ def export(record: Path, to: str, out: Path | None, rank: int | None) -> Iterato
 
     forms = get_args(exports.Form)
     if to not in forms:
-        near = registry.nearest(to, forms)
+        near = nearest(to, forms)
         raise InputError(f"--to {to} is no form{near} (clbench export --help)")
     folder = out or record.with_suffix(f".{to}")
     made = exports.export(record, to, folder, rank)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clbench import registry
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.plugin import GROUPS, Kind
 
 ADAPTERS = "adapters"
@@ -27,7 +27,7 @@ def tables(what: str) -> Iterator[RenderableType]:
         return
     kinds: list[Kind] = [k for k, group in GROUPS.items() if what in (group, "all")]
     if not kinds:
-        near = registry.nearest(what, [*GROUPS.values(), ADAPTERS, "all"])
+        near = nearest(what, [*GROUPS.values(), ADAPTERS, "all"])
         raise InputError(f"nothing to list for '{what}'{near} (clbench list --help)")
     for kind in kinds:
         table = Table(box=None, padding=(0, 2, 0, 0))

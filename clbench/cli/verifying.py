@@ -11,7 +11,7 @@ from rich.console import Console
 
 from clbench import grammar, registry, schema
 from clbench.assets import guard
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.resolved import Options
 
 DIFFERS = 1
@@ -155,5 +155,5 @@ def _free(given: Iterable[str], scenarios: Iterable[str]) -> None:
 def _unknown(key: str, known: Iterable[str]) -> InputError:
     return InputError(
         f"verify runs a record's own parameters: '{key}' cannot be set"
-        f"{registry.nearest(key, known)} (clbench verify --help)"
+        f"{nearest(key, known)} (clbench verify --help)"
     )

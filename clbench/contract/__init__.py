@@ -5,6 +5,7 @@ learned and judges it; a strategy says how to learn it; the engine calls both. N
 here imports torch, so that reading the contract costs nothing.
 """
 
+from clbench.contract.errors import InputError, nearest
 from clbench.contract.model import Route
 from clbench.contract.scenario import (
     Data,
@@ -28,7 +29,6 @@ from clbench.contract.values import (
     Count,
     Fraction,
     Group,
-    InputError,
     Metric,
     NonNegative,
     Positive,
@@ -69,5 +69,6 @@ __all__ = [
     "Space",
     "Strategy",
     "Tuning",
+    "nearest",
     "trainable",
 ]

@@ -32,13 +32,6 @@ Role = Literal["q", "k", "v", "out", "fc1", "fc2", "merge"]
 """What a linear map does in its block, whatever its architecture calls it."""
 
 
-class InputError(ValueError):
-    """Bad input. Its message is one clear line, ending in what would be right.
-
-    The command line prints it and exits with code 2, without a traceback.
-    """
-
-
 # --- what is measured ----------------------------------------------------------------
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from clbench.assets.hub import Hub, split
 from clbench.assets.need import Local, Need
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.pocket import weights
 
 KEY = "scenario.backbone"
@@ -109,10 +108,10 @@ def unknown(name: str) -> InputError:
     """There is no such image backbone: one line, with the nearest."""
     import timm
 
-    near = get_close_matches(name, ["pocket", *timm.list_models()], n=1, cutoff=0.0)
+    near = nearest(name, ["pocket", *timm.list_models()])
     return InputError(
-        f"{KEY}={name} is neither a folder nor a model of timm; the nearest is "
-        f"'{near[0]}' (all: python -c 'import timm; print(timm.list_models())')"
+        f"{KEY}={name} is neither a folder nor a model of timm{near} "
+        f"(all: python -c 'import timm; print(timm.list_models())')"
     )
 
 

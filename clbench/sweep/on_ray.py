@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clbench.contract import InputError
-from clbench.registry import VARIABLE, nearest
+from clbench.contract import InputError, nearest
+from clbench.registry import VARIABLE
 from clbench.sweep import letters
 from clbench.sweep.job import Ending
 from clbench.sweep.letters import Letter

@@ -15,8 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clbench.contract import InputError
-from clbench.registry import nearest
+from clbench.contract import InputError, nearest
 from clbench.sweep import letters
 from clbench.sweep.job import Ending
 from clbench.sweep.letters import Letter

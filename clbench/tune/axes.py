@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clbench import registry, schema
-from clbench.contract import Among, InputError, Recipe, Space
+from clbench.contract import Among, InputError, Recipe, Space, nearest
 from clbench.grammar import Setting, write
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def declared(strategy: str) -> dict[str, Axis]:
     recipe = schema.parameters(Recipe)
     for name, space in registry.load("strategy", strategy).search.items():
         if name not in recipe:
-            near = registry.nearest(name, recipe)
+            near = nearest(name, recipe)
             raise InputError(
                 f"strategy '{strategy}' searches '{name}', which is no entry of the "
                 f"recipe{near} (clbench show recipe)"
@@ -132,7 +132,7 @@ def chosen(
             known[key] = Axis(key, Among(*values), whole, given=True)
     for key in over:
         if key not in known:
-            near = registry.nearest(key, known)
+            near = nearest(key, known)
             raise InputError(
                 f"--over {key}: it is not searched{near}; list values to search it, "
                 f"such as {key}=A,B,C (clbench show strategy={strategy})"

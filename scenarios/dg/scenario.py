@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -26,6 +25,7 @@ from clbench.contract import (
     Recipe,
     Result,
     Scenario,
+    nearest,
 )
 from clbench.matrix import Matrix
 from clbench.models.roles import layers
@@ -326,8 +326,7 @@ def _unknown(target: str, dataset: str, names: Sequence[str]) -> str:
     known = f"the domains are {', '.join(names)}, and 'all' is one cell for each"
     if target == "all":
         return f"scenario.target=all is no single domain: {known}"
-    near = get_close_matches(target, names, n=1, cutoff=0.0)
     return (
-        f"scenario.target={target} is no domain of {dataset}: the nearest is "
-        f"'{near[0]}' ({known})"
+        f"scenario.target={target} is no domain of {dataset}{nearest(target, names)} "
+        f"({known})"
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 from clbench.data.cache import Album, entry, keep_array, new_array, pixels_hash
 from clbench.pocket import source as world
 from clbench.pocket.things import KINDS
@@ -168,14 +168,11 @@ def check_tasks(dataset: Dataset, tasks: Sequence[str]) -> None:
     Raises:
         InputError: One line that names the first of them and those that can be had.
     """
-    from difflib import get_close_matches
-
     offered = OUTPUTS[dataset]
     for task in tasks:
         if task not in TASKS:
-            near = get_close_matches(task, TASKS, n=1, cutoff=0.0)
             raise InputError(
-                f"scenario.tasks: '{task}' is no task; the nearest is '{near[0]}' "
+                f"scenario.tasks: '{task}' is no task{nearest(task, TASKS)} "
                 f"(all: {', '.join(TASKS)})"
             )
         if task not in offered:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
-from clbench.contract import InputError, Metric
+from clbench.contract import InputError, Metric, nearest
 
 Dataset = Literal["pocket", "glue"]
 
@@ -141,8 +140,7 @@ def check_tasks(wanted: Sequence[str], dataset: Dataset) -> None:
                 if dataset == "pocket":
                     hint += ", which needs scenario.root=DIR"
             else:
-                (near,) = get_close_matches(name, known, n=1, cutoff=0.0)
-                hint = f"; the nearest is '{near}'"
+                hint = nearest(name, known)
             raise InputError(
                 f"scenario.tasks: unknown task '{name}'{hint}; {dataset} has "
                 f"{', '.join(known)}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import peft
 from torch import nn
 
-from clbench.contract import InputError, Layer, Problem, Role
+from clbench.contract import InputError, Layer, Problem, Role, nearest
 
 from .library import Adapter
 
@@ -122,10 +121,10 @@ def configure(
         _named(adapter, given, model)
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.0)
+            key = "strategy.config."
+            near = nearest(key + name, [key + entry for entry in known])
             raise InputError(
-                f"unknown key 'strategy.config.{name}': the nearest of "
-                f"{adapter.config.__name__} is 'strategy.config.{near[0]}'"
+                f"unknown key '{key}{name}'{near}, of {adapter.config.__name__}"
             )
         if name in adapter.preset and not isinstance(adapter.preset[name], dict):
             raise InputError(

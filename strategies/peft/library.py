@@ -5,7 +5,6 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
-from difflib import get_close_matches
 from importlib.util import find_spec
 from types import UnionType
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import peft
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
-from clbench.contract import InputError
+from clbench.contract import InputError, nearest
 
 FROM_DATA = ("eva", "corda", "lora_ga")
 """Ways to start a LoRA that look at training data first."""
@@ -97,10 +96,9 @@ def adapter(name: str) -> Adapter:
     """
     known = adapters()
     if name not in known:
-        near = get_close_matches(name, known, n=1, cutoff=0.0)
         raise InputError(
-            f"strategy.type={name} is no adapter of peft {peft.__version__}: the "
-            f"nearest is '{near[0]}' (all: clbench list adapters)"
+            f"strategy.type={name} is no adapter of peft {peft.__version__}"
+            f"{nearest(name, known)} (all: clbench list adapters)"
         )
     return known[name]
 
