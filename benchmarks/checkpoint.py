@@ -34,9 +34,9 @@ from clbench.checkpoint.store import Identity, Store
 from clbench.contract import Experience, Scenario, Strategy
 from clbench.engine import Loop
 from clbench.estimate.worker import Worker
+from clbench.options import Options
 from clbench.problem import view
 from clbench.report import QuietReporter
-from clbench.resolved import Options
 from clbench.session import Session, Watch
 
 FAMILIES = ("clip", "dg", "mtl", "dpo", "nlu")

@@ -29,8 +29,9 @@ from clbench.report import facts
 from clbench.session import NotFinite, Session, Watch
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.report import Reporter
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
 
 
 class _Enough(Exception):

@@ -19,8 +19,9 @@ from clbench.record import Record
 from clbench.seeding import global_seed
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.report import Reporter
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
 
 
 def run_cell(

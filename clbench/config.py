@@ -8,25 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clbench import compose, grammar, registry, schema
+from clbench import compose, grammar, places, registry, schema
 from clbench.choices import Choices
 from clbench.contract import InputError, Recipe, nearest
 from clbench.grammar import Setting
 from clbench.masking import homely
+from clbench.options import Options, option_keys
 from clbench.plugin import GROUPS, Kind
-from clbench.resolved import (
-    EXECUTION,
-    Cell,
-    Options,
-    PluginChoice,
-    Seed,
-    execution,
-    option_keys,
-)
+from clbench.resolved import EXECUTION, Cell, PluginChoice, Seed, execution
 from clbench.schema import Parameter
 from clbench.tuned import Tuned, read_tuned
-
-__all__ = ["Cell", "Options", "PluginChoice", "resolve"]
 
 EXPERIMENT = "+experiment"
 
@@ -60,7 +51,7 @@ def resolve(
         _known(settings, also)
         options = _options(settings)
         if options.plugins is not None:
-            registry.use(options.plugins)
+            places.use(options.plugins)
         for cell in _sweep(settings, options.tuned):
             cells.setdefault(cell.key(), cell)
     return list(cells.values()), options

@@ -15,7 +15,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 from platformdirs import user_cache_path
 
-from clbench import __version__, registry, schema
+from clbench import __version__, places, registry, schema
 from clbench.contract import InputError
 from clbench.plugin import GROUPS, Plugin
 from clbench.quantities import size
@@ -125,7 +125,7 @@ def _devices() -> Iterator[Finding]:
 def _plugins() -> Iterator[Finding]:
     for kind, group in GROUPS.items():
         try:
-            plugins = registry.scan(kind)
+            plugins = places.scan(kind)
         except InputError as error:
             yield Finding(group, "broken", str(error))
             continue

@@ -15,8 +15,8 @@ from clbench import registry, schema, tuned
 from clbench.contract import InputError, Recipe, Scenario, Strategy, nearest
 from clbench.execution import Execution
 from clbench.grammar import write
+from clbench.options import Options, option_keys
 from clbench.plugin import Plugin
-from clbench.resolved import Options, option_keys
 from clbench.schema import Parameter
 
 TOPICS = ("recipe", "options", "execution")

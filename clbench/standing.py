@@ -16,8 +16,9 @@ from clbench import record as records
 from clbench.contract import InputError
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.record import Record, Status
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
 
 UNFINISHED: tuple[Status, ...] = ("failed", "interrupted", "unsupported")
 """Of a record with one of these `clbench run` runs the cell again."""

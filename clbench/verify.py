@@ -19,9 +19,10 @@ from typing import Any
 from clbench import registry, schema
 from clbench.contract import InputError
 from clbench.masking import expanded, homely
+from clbench.options import Options
 from clbench.record import Record, numbers
 from clbench.report import Reporter
-from clbench.resolved import Cell, Options, PluginChoice
+from clbench.resolved import Cell, PluginChoice
 
 QUICK_ROWS = 3
 """Rows at most that are run again by `quick`: the one before training is the first."""

@@ -15,7 +15,7 @@ from avalanche.training.supervised import Naive
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from clbench import check, registry
+from clbench import check, places, registry
 from clbench.avalanche import BenchmarkScenario, Examples, ScriptProblem, StrategyPlugin
 from clbench.contract import Layer
 
@@ -148,7 +148,7 @@ def test_a_strategy_runs_on_a_benchmark(one):
 
 
 def test_the_example_scenario_is_found_and_fits_adapters(monkeypatch):
-    monkeypatch.setenv(registry.VARIABLE, str(EXAMPLES))
+    monkeypatch.setenv(places.VARIABLE, str(EXAMPLES))
     kind = registry.load("scenario", "split_digits")
     toy = kind.toy()
     assert toy.tasks == tuple(f"experience{n}" for n in range(5))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clbench import compose, registry
+from clbench import compose, places
 from clbench.compose import Composite, owner
 from clbench.config import resolve
 from clbench.contract import HOOKS, Group, InputError, Recipe, Strategy
@@ -151,7 +151,7 @@ def test_two_owners_are_refused_by_name(hook, member, what):
 
 
 def test_cells_build_their_strategies(monkeypatch):
-    monkeypatch.setenv(registry.VARIABLE, str(PLUGINS))
+    monkeypatch.setenv(places.VARIABLE, str(PLUGINS))
     words = ["scenario=fake_points", "scenario.target=east", "tuned=false"]
     (cell,), _ = resolve(["strategy=fake_wide", "strategy.rank=9", *words])
     strategy = compose.build(cell)

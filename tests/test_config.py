@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clbench import grammar, registry, schema
-from clbench.config import Cell, Options, resolve
+from clbench import grammar, places, schema
+from clbench.config import resolve
 from clbench.contract import InputError, Recipe
+from clbench.options import Options
+from clbench.resolved import Cell
 
 PLUGINS = Path(__file__).parent / "plugins"
 EAST = ["scenario=fake_points", "scenario.target=east"]
@@ -22,7 +24,7 @@ EAST = ["scenario=fake_points", "scenario.target=east"]
 
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch):
-    monkeypatch.setenv(registry.VARIABLE, str(PLUGINS))
+    monkeypatch.setenv(places.VARIABLE, str(PLUGINS))
 
 
 def cells(*words: str) -> list[Cell]:

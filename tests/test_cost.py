@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clbench import atomic, record, registry
+from clbench import atomic, places, record
 from clbench.cli import app, planning, running
 from clbench.config import resolve
 from clbench.estimate import kept, trial
@@ -19,7 +19,8 @@ from clbench.estimate.bundles import bundled
 from clbench.estimate.plan import FILES, Line, Plan
 from clbench.estimate.spent import Done, compare
 from clbench.estimate.timed import Part, Sizes, Span, Timed
-from clbench.resolved import Cell, Options
+from clbench.options import Options
+from clbench.resolved import Cell
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,17 +52,17 @@ class Broken(Strategy):
 @pytest.fixture
 def toys(tmp_path):
     """`scenario=toy` and `strategy=broken`, in processes that are started as well."""
-    before = os.environ.get(registry.VARIABLE)
+    before = os.environ.get(places.VARIABLE)
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "broken.py").write_text(BROKEN)
-    registry.use(ROOT / "benchmarks" / "plugins")
-    registry.use(mine)
+    places.use(ROOT / "benchmarks" / "plugins")
+    places.use(mine)
     yield
     if before is None:
-        del os.environ[registry.VARIABLE]
+        del os.environ[places.VARIABLE]
     else:
-        os.environ[registry.VARIABLE] = before
+        os.environ[places.VARIABLE] = before
 
 
 PAIRS = (

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from clbench import kept, record, registry, templating
+from clbench import kept, places, record, templating
 from clbench.building import build_scenario
 from clbench.cell import run_cell
 from clbench.check.checks import first_batch
@@ -34,7 +34,7 @@ def plugins(tmp_path_factory) -> Path:
 @pytest.fixture
 def run(plugins, tmp_path, monkeypatch):
     """Runs one cell with keep=true: its scenario's bare model, batch and record."""
-    monkeypatch.setenv(registry.VARIABLE, str(plugins))
+    monkeypatch.setenv(places.VARIABLE, str(plugins))
 
     def go(*words: str):
         words = (*words, f"scenario={SCENARIO}", "scenario.steps_per_task=4")

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import tqdm
 
-from clbench import cli, config, record, registry
+from clbench import cli, config, places, record, registry
 from clbench.checkpoint.file import Damaged, facts_of, read, verified
 from clbench.contract.strategy import HOOKS
 from clbench.sweep import job
@@ -38,7 +38,7 @@ EAST = ("scenario=fake_points", "scenario.target=east")
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch):
     """The toys and the fake plugins, here and in processes that are started."""
-    monkeypatch.setenv(registry.VARIABLE, os.pathsep.join(map(str, (PLUGINS, TOYS))))
+    monkeypatch.setenv(places.VARIABLE, os.pathsep.join(map(str, (PLUGINS, TOYS))))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clbench import fitting, registry
+from clbench import fitting, places
 from clbench.check.fit import Fit
 from clbench.cli import gridding
 from clbench.cli.marked import write_into
@@ -55,7 +55,7 @@ def mine(tmp_path, monkeypatch):
     folder = tmp_path / "plugins"
     folder.mkdir()
     (folder / "refusing.py").write_text(SOURCE)
-    monkeypatch.setenv(registry.VARIABLE, str(folder))
+    monkeypatch.setenv(places.VARIABLE, str(folder))
     return folder / "refusing.py"
 
 
@@ -113,7 +113,7 @@ def test_a_document_without_marks_is_left_alone(tmp_path):
 
 
 def test_the_readme_s_grid_is_what_the_command_prints(forked):
-    done = forked("grid", "--markdown", **{registry.VARIABLE: ""})
+    done = forked("grid", "--markdown", **{places.VARIABLE: ""})
     assert done.returncode == 0, done.stderr
     readme = (ROOT / "README.md").read_text()
     (shown,) = re.findall(f"{re.escape(BEGIN)}\n(.*?){re.escape(END)}", readme, re.S)

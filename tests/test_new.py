@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from clbench import registry, templating
+from clbench import places, registry, templating
 from clbench.contract import InputError
 
 
@@ -88,7 +88,7 @@ def test_a_folder_of_loose_strategies_stays_readable(tmp_path, monkeypatch):
     assert templating.create("strategy", "fresh_two", tmp_path).parent == tmp_path
     with pytest.raises(InputError, match="holds strategies only"):
         templating.create("scenario", "fresh_three", tmp_path)
-    monkeypatch.setenv(registry.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path))
     assert {"loose_one", "fresh_two"} <= set(registry.find("strategy"))
 
 

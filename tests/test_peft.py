@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from clbench import check, compose, registry
+from clbench import check, compose, places, registry
 from clbench.check.checks import first_batch, learn
 from clbench.check.fit import fit
 from clbench.config import resolve
@@ -298,7 +298,7 @@ def test_what_cannot_be_is_one_clear_line(settings, message):
 
 def test_a_clash_with_an_alias_is_refused(tmp_path, monkeypatch):
     (tmp_path / "dora.py").write_text('"""Another."""\n')
-    monkeypatch.setenv(registry.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path))
     with pytest.raises(InputError, match=r"strategy=dora: .*alias of peft"):
         registry.find("strategy")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clbench import registry
+from clbench import places, registry
 from clbench.contract import InputError, Scenario, Strategy
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -28,7 +28,7 @@ class Mine(Strategy):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty local folder of plugins."""
-    monkeypatch.setenv(registry.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path))
     return tmp_path
 
 
@@ -40,13 +40,13 @@ def test_files_and_folders_are_plugins_and_nothing_else_is(folder):
         (folder / name).mkdir()
     for name in ("a_folder", "tuned"):
         (folder / name / "__init__.py").write_text(SOURCE)
-    found = {p.name for p in registry.scan("strategy") if p.source == "local"}
+    found = {p.name for p in places.scan("strategy") if p.source == "local"}
     assert found == {"one_file", "a_folder"}
-    assert not [p for p in registry.scan("scenario") if p.source == "local"]
+    assert not [p for p in places.scan("scenario") if p.source == "local"]
 
 
 def test_sub_folders_tell_strategies_from_scenarios(monkeypatch):
-    monkeypatch.setenv(registry.VARIABLE, str(PLUGINS))
+    monkeypatch.setenv(places.VARIABLE, str(PLUGINS))
     strategies, scenarios = registry.find("strategy"), registry.find("scenario")
     assert "fake_wide" in strategies
     assert "fake_points" not in strategies
@@ -122,7 +122,7 @@ def test_a_clash_is_refused_and_names_both(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "same.py").write_text(SOURCE)
     both = os.pathsep.join(str(tmp_path / name) for name in ("first", "second"))
-    monkeypatch.setenv(registry.VARIABLE, both)
+    monkeypatch.setenv(places.VARIABLE, both)
     with pytest.raises(InputError, match="strategy=same") as caught:
         registry.find("strategy")
     assert str(tmp_path / "first" / "same.py") in str(caught.value)
@@ -131,20 +131,20 @@ def test_a_clash_is_refused_and_names_both(tmp_path, monkeypatch):
 
 def test_the_same_folder_twice_is_no_clash(folder, monkeypatch):
     (folder / "once.py").write_text(SOURCE)
-    monkeypatch.setenv(registry.VARIABLE, os.pathsep.join([str(folder)] * 2))
+    monkeypatch.setenv(places.VARIABLE, os.pathsep.join([str(folder)] * 2))
     assert "once" in registry.find("strategy")
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv(registry.VARIABLE, str(tmp_path / "nowhere"))
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="nowhere' is no folder"):
         registry.find("strategy")
 
 
 def test_use_reaches_processes_that_are_started_later(tmp_path, monkeypatch):
-    monkeypatch.setenv(registry.VARIABLE, "")
+    monkeypatch.setenv(places.VARIABLE, "")
     (tmp_path / "spawned.py").write_text(SOURCE)
-    registry.use(tmp_path)
+    places.use(tmp_path)
     code = "from clbench import registry; registry.load('strategy', 'spawned')"
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
@@ -193,7 +193,7 @@ def distribution(site: Path, value: str, name: str = "third_party_one") -> None:
 def site(tmp_path, monkeypatch):
     """A folder on the import path, as `site-packages` is."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delenv(registry.VARIABLE, raising=False)
+    monkeypatch.delenv(places.VARIABLE, raising=False)
     return tmp_path
 
 
@@ -232,7 +232,7 @@ def test_an_installed_and_a_local_plugin_clash(site, monkeypatch):
     local = site / "local"
     local.mkdir()
     (local / "third_party_one.py").write_text(SOURCE)
-    monkeypatch.setenv(registry.VARIABLE, str(local))
+    monkeypatch.setenv(places.VARIABLE, str(local))
     with pytest.raises(InputError, match=r"tiny-plugin 1.5.*third_party_one.py"):
         registry.find("strategy")
 
@@ -243,5 +243,5 @@ def test_built_in_plugins_are_those_beside_their_package():
         pytest.skip("no checkout: the built-in plugins lie in the installed package")
     files = {p.stem for p in root.glob("[!_]*.py")}
     folders = {p.parent.name for p in root.glob("[!_]*/__init__.py")} - {"tuned"}
-    plugins = registry.scan("strategy")
+    plugins = places.scan("strategy")
     assert {p.name for p in plugins if p.source == "built in"} == files | folders

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clbench import atomic, check, compose, record, registry
+from clbench import atomic, check, compose, places, record, registry
 from clbench.check.checks import learn
 from clbench.checkpoint import pace
 from clbench.checkpoint.codec import pack, unpack
@@ -537,13 +537,13 @@ def test_standing_still_changes_nothing(blobs):
 @pytest.fixture(scope="module")
 def toys():
     """`scenario=toy` in this process and in those that it starts."""
-    before = os.environ.get(registry.VARIABLE)
-    registry.use(PLUGINS)
+    before = os.environ.get(places.VARIABLE)
+    places.use(PLUGINS)
     yield
     if before is None:
-        del os.environ[registry.VARIABLE]
+        del os.environ[places.VARIABLE]
     else:
-        os.environ[registry.VARIABLE] = before
+        os.environ[places.VARIABLE] = before
 
 
 def cell(folder: Path, *words: str) -> tuple[Path, list[str]]:

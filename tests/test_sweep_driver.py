@@ -18,7 +18,7 @@ from rich.console import Console
 
 from clbench import record
 from clbench.config import resolve
-from clbench.resolved import Options
+from clbench.options import Options
 from clbench.sweep import letters, options, processors, slurm
 from clbench.sweep.driver import Sweep, Task
 from clbench.sweep.executor import Ended, Event, Note, Steps, killed

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clbench import registry, schema
+from clbench import places, registry, schema
 from clbench.check.checks import Broken
 from clbench.check.tuning import tuning_reads_no_test_number
 from clbench.cli import main
@@ -36,7 +36,7 @@ def place(tmp_path, monkeypatch):
     shutil.copytree(
         PLUGINS, tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__")
     )
-    monkeypatch.setenv(registry.VARIABLE, str(tmp_path / "mine"))
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path / "mine"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -282,7 +282,7 @@ def test_print_writes_nothing_and_to_names_a_place(tune, place):
 def test_what_is_installed_is_not_written_beside(tune, place, monkeypatch):
     packages = place / "site-packages"
     shutil.move(place / "mine", packages)
-    monkeypatch.setenv(registry.VARIABLE, str(packages))
+    monkeypatch.setenv(places.VARIABLE, str(packages))
     code, _, err = tune(*HILL)
     assert code == 2
     assert "--to FILE" in err

@@ -13,7 +13,8 @@ from clbench.contract import InputError
 from clbench.masking import expanded
 
 if TYPE_CHECKING:
-    from clbench.resolved import Cell, Options
+    from clbench.options import Options
+    from clbench.resolved import Cell
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 """What the hub's libraries ask, when they are imported, before they ask the network."""

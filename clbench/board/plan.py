@@ -18,9 +18,10 @@ from clbench.board.bounds import is_bound
 from clbench.board.document import Missing
 from clbench.board.line import NAMED, Line, Place, command
 from clbench.board.table import Board, label
-from clbench.config import Cell, resolve
+from clbench.config import resolve
 from clbench.contract import InputError, Scenario
 from clbench.record import Record
+from clbench.resolved import Cell
 
 FILE = "plan.yaml"
 """Its name, in the folder of the boards."""

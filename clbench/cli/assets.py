@@ -17,8 +17,9 @@ from clbench.assets.need import Asset, Local, Need, unique
 from clbench.cli.complaint import complain
 from clbench.contract import InputError
 from clbench.masking import homely
+from clbench.options import Options
 from clbench.quantities import size
-from clbench.resolved import Cell, Options
+from clbench.resolved import Cell
 
 MISSING = 1
 """Exit code where something is missing or differs."""

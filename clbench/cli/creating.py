@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from clbench import registry, templating
+from clbench import places, templating
 from clbench.contract import InputError, nearest
 from clbench.plugin import GROUPS
 
@@ -22,7 +22,7 @@ def create(kind: str, name: str, folder: Path) -> Iterator[str]:
     path = templating.create(kind, name, folder)
     yield f"written: {path}"
     yield "next:"
-    yield f"  export {registry.VARIABLE}={folder}"
+    yield f"  export {places.VARIABLE}={folder}"
     yield f"  clbench check {kind}={name}"
     words = f"strategy={name} scenario=dg scenario.target=sketch"
     if kind == "scenario":

@@ -20,7 +20,8 @@ from clbench.estimate.worker import Worker
 from clbench.quantities import duration, size
 
 if TYPE_CHECKING:
-    from clbench.resolved import Cell, Options
+    from clbench.options import Options
+    from clbench.resolved import Cell
 
 BUSY = 0.5
 """Other processes that compute, for each processor, from which timings are in doubt."""

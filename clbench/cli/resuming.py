@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clbench import record, registry
+from clbench import places, record
 from clbench.checkpoint.file import Damaged, verified
 from clbench.contract import InputError
-from clbench.resolved import Cell, Options, read_options
+from clbench.options import Options, read_options
+from clbench.resolved import Cell
 
 
 @dataclass(frozen=True)
@@ -95,5 +96,5 @@ def _options(plain: dict[str, Any], path: Path) -> Options:
         read_options(plain), out=path.parent.parent, force=True
     )
     if options.plugins is not None:
-        registry.use(options.plugins)
+        places.use(options.plugins)
     return options

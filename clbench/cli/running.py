@@ -21,9 +21,10 @@ from clbench.steady import steady
 
 if TYPE_CHECKING:
     from clbench.devices.team import Together
+    from clbench.options import Options
     from clbench.record import Record
     from clbench.report import Reporter
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
     from clbench.standing import Standing
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130

@@ -20,9 +20,10 @@ from clbench.tune import document, search, study
 from clbench.tune.search import Search
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.record import Record
     from clbench.report import Reporter
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
     from clbench.tune.progress import Progress
     from clbench.tune.trials import Trial, Trials
 

@@ -20,8 +20,9 @@ from clbench.quantities import clock
 from clbench.sweep import options as sweep_options
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.record import Record
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
     from clbench.sweep.driver import Task
     from clbench.sweep.executor import Executor
     from clbench.sweep.options import Asked

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
-from clbench import launched, machine, raised, registry
+from clbench import launched, machine, places, raised
 from clbench.cli.complaint import complain
 from clbench.launched import Lost
-from clbench.resolved import Cell, Options, read_options
+from clbench.options import Options, read_options
+from clbench.resolved import Cell
 
 if TYPE_CHECKING:
     from clbench.devices.team import Together
@@ -114,7 +115,7 @@ def _follow(team: Together, job: dict[str, Any]) -> str | None:
             afresh=job["options"]["afresh"],
         )
         if options.plugins is not None:
-            registry.use(options.plugins)
+            places.use(options.plugins)
         use_threads(options.threads)
         cell = Cell.from_dict(job["cell"])
         made = run_cell(cell, options, QuietReporter(), team=team)

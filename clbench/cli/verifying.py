@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from clbench import grammar, registry, schema
+from clbench import grammar, places, registry, schema
 from clbench.assets import guard
 from clbench.contract import InputError, nearest
-from clbench.resolved import Options
+from clbench.options import Options
 
 DIFFERS = 1
 
@@ -47,7 +47,7 @@ def verify(
         raise InputError("verify needs a record, such as runs/dg/NAME.json")
     given, options = _settings([word for word in words if _KEY.match(word)])
     if options.plugins is not None:
-        registry.use(options.plugins)
+        places.use(options.plugins)
     from clbench import beside
     from clbench import record as records  # with what it needs: slow to import
     from clbench import verify as verifying

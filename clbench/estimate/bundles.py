@@ -15,7 +15,8 @@ from clbench.grammar import write
 from clbench.sweep.job import AGAIN
 
 if TYPE_CHECKING:
-    from clbench.resolved import Cell, Options
+    from clbench.options import Options
+    from clbench.resolved import Cell
 
 
 @dataclass(frozen=True)

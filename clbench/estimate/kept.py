@@ -19,7 +19,8 @@ from clbench.estimate.timed import Span
 
 if TYPE_CHECKING:
     from clbench.estimate.plan import Plan
-    from clbench.resolved import Cell, Options
+    from clbench.options import Options
+    from clbench.resolved import Cell
 
 LARGEST = 1000
 """Estimates that are kept; the oldest go first."""

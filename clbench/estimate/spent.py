@@ -12,8 +12,9 @@ from clbench.estimate.bundles import key_of, name_of
 from clbench.estimate.timed import Span
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.record import Record
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
 
 Source = Literal["plan", "records", "first"]
 """Where an estimate is from: timed steps; records of other seeds and folds that were

@@ -35,7 +35,8 @@ from clbench.seeding import global_seed
 from clbench.session import Session, Watch
 
 if TYPE_CHECKING:
-    from clbench.resolved import Cell, Options
+    from clbench.options import Options
+    from clbench.resolved import Cell
 
 EXPERIENCES = 6
 """At most so many are begun: the first ones, as a strategy would meet them."""

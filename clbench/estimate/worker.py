@@ -23,7 +23,8 @@ from clbench.sweep.job import Job
 from clbench.sweep.worker import own_output
 
 if TYPE_CHECKING:
-    from clbench.resolved import Cell, Options
+    from clbench.options import Options
+    from clbench.resolved import Cell
 
 GRACE = 5.0
 """Seconds for a process that has nothing to do to end by itself."""

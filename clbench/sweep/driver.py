@@ -17,8 +17,9 @@ from clbench.sweep.executor import Ended, Event, Executor, Note, Steps
 from clbench.sweep.job import AGAIN, Ending, Job
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.record import Record
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
 
 TICK = 0.5
 """Seconds that a sweep waits for news before it looks around."""

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import to_jsonable_python
 
-from clbench import machine, raised, registry, standing
+from clbench import machine, places, raised, standing
 from clbench.contract import InputError
+from clbench.options import Options
 from clbench.report import QuietReporter
-from clbench.resolved import Cell, Options
+from clbench.resolved import Cell
 
 if TYPE_CHECKING:
     from clbench.record import Status
@@ -92,7 +93,7 @@ class Job:
             if options[name] is not None:
                 options[name] = Path(options[name])
         if options["plugins"] is not None:
-            registry.use(options["plugins"])
+            places.use(options["plugins"])
         return cls(Cell.from_dict(plain["cell"]), Options(**options))
 
 

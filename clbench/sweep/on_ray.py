@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.contract import InputError, nearest
-from clbench.registry import VARIABLE
+from clbench.places import VARIABLE
 from clbench.sweep import letters
 from clbench.sweep.job import Ending
 from clbench.sweep.letters import Letter

@@ -14,7 +14,7 @@ from clbench.contract import Count, InputError
 from clbench.sweep import distant, processors
 
 if TYPE_CHECKING:
-    from clbench.resolved import Options
+    from clbench.options import Options
     from clbench.sweep.executor import Executor
 
 CLUSTERS = ("slurm", "ray")

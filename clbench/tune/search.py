@@ -14,7 +14,8 @@ from pydantic_core import to_jsonable_python
 from clbench import config, grammar, registry
 from clbench.contract import InputError, Scenario, Tuning
 from clbench.grammar import Setting, write
-from clbench.resolved import Cell, Options
+from clbench.options import Options
+from clbench.resolved import Cell
 from clbench.tune.axes import Axis, Settings, chosen, size
 
 SEED = 100

@@ -19,9 +19,10 @@ from clbench.tune.axes import Settings
 from clbench.tune.search import Search
 
 if TYPE_CHECKING:
+    from clbench.options import Options
     from clbench.record import Status
     from clbench.report import Reporter
-    from clbench.resolved import Cell, Options
+    from clbench.resolved import Cell
 
 Runner = Callable[["Cell", "Options", "Reporter"], Record]
 """Runs a cell and writes its record, as `clbench.cell.run_cell` does."""
