@@ -20,10 +20,10 @@ from unittest.mock import patch
 from clbench import config, record
 from clbench.cell import run_cell
 from clbench.cli.planning import span
-from clbench.cli.running import use_threads
 from clbench.estimate import trial
 from clbench.estimate.worker import Worker
 from clbench.report import QuietReporter
+from clbench.threads import use_threads
 
 CELLS: Sequence[tuple[str, str]] = (
     ("strategy=lora scenario=dg scenario.target=sketch", "scenario.steps=100"),

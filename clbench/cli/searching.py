@@ -15,7 +15,8 @@ from rich.markup import escape
 from clbench import tuned
 from clbench.assets import guard
 from clbench.cli import summary
-from clbench.cli.running import INTERRUPTED, use_threads
+from clbench.cli.ending import INTERRUPTED
+from clbench.threads import use_threads
 from clbench.tune import document, search, study
 from clbench.tune.search import Search
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-REFUSED = 2
+from clbench.cli.ending import REFUSED
 
 
 def submit(

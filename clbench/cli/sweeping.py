@@ -15,7 +15,7 @@ from clbench import config, machine, raised
 from clbench.assets import guard
 from clbench.cli import facts, summary
 from clbench.cli.complaint import complain
-from clbench.cli.running import FAILED, INTERRUPTED, REFUSED, again, stopped_line
+from clbench.cli.ending import FAILED, INTERRUPTED, REFUSED, again, stopped_line
 from clbench.quantities import clock
 from clbench.sweep import options as sweep_options
 

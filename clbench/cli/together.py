@@ -13,16 +13,16 @@ from pydantic_core import to_jsonable_python
 
 from clbench import launched, machine, places, raised
 from clbench.cli.complaint import complain
+from clbench.cli.ending import FAILED
 from clbench.launched import Lost
 from clbench.options import Options, read_options
 from clbench.resolved import Cell
+from clbench.threads import use_threads
 
 if TYPE_CHECKING:
     from clbench.devices.team import Together
     from clbench.record import Record
     from clbench.report import Reporter
-
-FAILED = 1
 
 
 @contextmanager
@@ -101,7 +101,6 @@ def _follow(team: Together, job: dict[str, Any]) -> str | None:
         Lost: Another process has ended.
     """
     from clbench.cell import run_cell
-    from clbench.cli.running import use_threads
     from clbench.report import QuietReporter
 
     cell = None

@@ -21,6 +21,7 @@ from clbench.estimate.timed import Timed
 from clbench.sweep.executor import killed
 from clbench.sweep.job import Job
 from clbench.sweep.worker import own_output
+from clbench.threads import use_threads
 
 if TYPE_CHECKING:
     from clbench.options import Options
@@ -168,7 +169,6 @@ def _listen(
 def main() -> None:
     """Time the cell of every job that comes, until none comes any more."""
     answers = own_output()
-    import torch
 
     from clbench.estimate import trial  # slow, and not needed by the one that asks
 
@@ -177,8 +177,7 @@ def main() -> None:
         job = Job.from_text(text)
         answer: dict[str, Any]
         try:
-            if job.options.threads is not None:
-                torch.set_num_threads(job.options.threads)
+            use_threads(job.options.threads)
             answer = {"timed": trial.measure(job.cell, job.options).to_dict()}
         except trial.Unsupported as error:
             answer = {"unsupported": str(error)}

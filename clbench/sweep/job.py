@@ -20,6 +20,7 @@ from clbench.contract import InputError
 from clbench.options import Options
 from clbench.report import QuietReporter
 from clbench.resolved import Cell
+from clbench.threads import use_threads
 
 if TYPE_CHECKING:
     from clbench.record import Status
@@ -170,13 +171,10 @@ def _attempt(job: Job, tell: Callable[[Mapping[str, Any]], None]) -> Ending:
 
 
 def _run(job: Job, reporter: Told) -> Ending:
-    import torch
-
     from clbench.cell import run_cell  # with Avalanche: seconds
     from clbench.record import path_of
 
-    if job.options.threads is not None:
-        torch.set_num_threads(job.options.threads)
+    use_threads(job.options.threads)
     record = run_cell(job.cell, job.options, reporter)
     if record.status == "interrupted":
         return Ending("interrupted")
