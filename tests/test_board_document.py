@@ -13,6 +13,7 @@ import pytest
 from clbench.board import documents, write_boards
 from clbench.board.document import Score
 from clbench.board.figures import figure, spread
+from clbench.board.heads import heads
 from clbench.board.written import dump, plain, rounded
 
 ORDER = {
@@ -188,3 +189,18 @@ def test_figures_read_as_they_did():
     score = Score(mean=82.31, low=81.01, high=83.61, values=[])
     assert spread(score, "%") == "82.3 ± 1.3"
     assert spread(None, "") == "-"
+
+
+def test_heads_give_equal_rows_one_place(runs, tmp_path):
+    for name, accuracy in (("lora", 0.5), ("pego", 0.5), ("ewc", 0.7)):
+        runs(name, accuracy=accuracy)
+    (line,) = heads([written(runs, tmp_path)], "boards").splitlines()[2:]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == [
+        "[`dg`](boards/dg.md)",
+        "Target accuracy % ↑",
+        "`ewc` 70.0",
+        "`lora`, `pego` 50.0",
+        "-",
+        "-",
+    ]

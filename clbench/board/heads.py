@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from clbench.board.document import Score
-from clbench.board.figures import spread
+from clbench.board.figures import code, spread
 from clbench.board.written import Written
 
-FIRST = 3
-"""Rows that are shown of a board."""
+PLACES = ("first", "second", "third")
+"""Those of a board that are shown; equal rows share one."""
 
 
 def heads(documents: Iterable[Written], folder: str) -> str:
@@ -20,10 +20,9 @@ def heads(documents: Iterable[Written], folder: str) -> str:
         documents: One for each scenario.
         folder: Where the boards lie, as links name it.
     """
-    places = " | ".join(str(n) for n in range(1, FIRST + 1))
     lines = [
-        f"| board | ranked by | {places} | bound |",
-        f"| --- | --- |{' --- |' * FIRST} --- |",
+        f"| board | ranked by | {' | '.join(PLACES)} | bound |",
+        f"| --- | --- |{' --- |' * len(PLACES)} --- |",
     ]
     for document in documents:
         fullest = max(document["boards"], key=_size, default=None)
@@ -42,15 +41,22 @@ def _line(scenario: str, board: Written, folder: str) -> str:
     arrow = {True: " ↑", False: " ↓", None: ""}[main["higher_is_better"]]
     unit = f" {main['unit']}" if main["unit"] else ""
 
-    def shown(row: dict[str, Any]) -> str:
-        score = row["scores"].get(main["key"])
-        found = None if score is None else Score(**score)
-        return f"`{row['label']}` {spread(found, main['unit'])}"
+    def score(row: dict[str, Any]) -> str:
+        found = row["scores"].get(main["key"])
+        return spread(None if found is None else Score(**found), main["unit"])
 
-    best = [shown(row) for row in board["rows"] if row["rank"] is not None][:FIRST]
-    best += ["-"] * (FIRST - len(best))
+    places: dict[int, dict[str, list[str]]] = {}
+    for row in board["rows"]:
+        if row["rank"] is not None:
+            place = places.setdefault(row["rank"], {})
+            place.setdefault(score(row), []).append(code(row["label"]))
+    best = [
+        ", ".join(f"{', '.join(names)} {value}" for value, names in place.items())
+        for place in places.values()
+    ][: len(PLACES)]
+    best += ["-"] * (len(PLACES) - len(best))
     # What others are measured against has no score of its own.
     bounds = [r for r in board["rows"] if r["bound"] and main["key"] in r["scores"]]
-    bound = shown(bounds[0]) if bounds else "-"
+    bound = f"{code(bounds[0]['label'])} {score(bounds[0])}" if bounds else "-"
     link = f"[`{scenario}`]({folder}/{scenario}.md)"
     return f"| {link} | {main['label']}{unit}{arrow} | {' | '.join(best)} | {bound} |"
