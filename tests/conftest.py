@@ -244,7 +244,8 @@ def forked(
     """Runs a command to its end, as `python -m clbench` does, in a forked process.
 
     Imports are done there, which take most of the time that a small cell needs. Called
-    with the command's words; `cwd` is its folder, other keywords are its environment.
+    with the command's words; `cwd` is its folder, `module` what is run where that is
+    not clbench, and other keywords are its environment.
     """
     command = [sys.executable, "-P", str(Path(__file__).with_name("forks.py"))]
     folder = tmp_path_factory.mktemp("forked")
@@ -255,10 +256,16 @@ def forked(
         assert server.stdin is not None
         assert server.stdout is not None
 
-        def call(*words: str, cwd: Path | str = folder, **known: str):
+        def call(
+            *words: str,
+            cwd: Path | str = folder,
+            module: str = "clbench",
+            **known: str,
+        ):
             for path in outputs:
                 path.write_text("")
-            asked = {"words": words, "cwd": str(cwd), "env": {**os.environ, **known}}
+            asked = {"module": module, "words": words, "cwd": str(cwd)}
+            asked["env"] = {**os.environ, **known}
             asked |= dict(zip(("out", "err"), map(str, outputs), strict=True))
             print(json.dumps(asked), file=server.stdin, flush=True)
             code = int(server.stdout.readline())

@@ -1,7 +1,8 @@
 """A process that has imported what commands need, and forks one for each command.
 
-Reads a JSON line for each command: its `words`, `cwd` and `env`, and the files that
-`out` and `err` go to. Answers with a line: the exit status, a signal's number below 0.
+Reads a JSON line for each command: its `module`, `words`, `cwd` and `env`, and the
+files that `out` and `err` go to. Answers with a line: the exit status, a signal's
+number below 0.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ import clbench.cell
 import clbench.cli.running  # noqa: F401
 
 
-def become(words: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
-    """Become `python -m clbench`; raises SystemExit as that does."""
+def become(
+    module: str, words: list[str], cwd: str, env: dict[str, str], out: str, err: str
+) -> None:
+    """Become `python -m <module>`; raises SystemExit as that does."""
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
     for number, name in enumerate((os.devnull, out, err)):
         os.dup2(os.open(name, os.O_RDWR), number)
-    sys.argv = ["clbench", *words]
-    runpy.run_module("clbench", run_name="__main__", alter_sys=True)
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def end(asked: dict[str, Any]) -> NoReturn:

@@ -222,23 +222,23 @@ def test_the_doctor_knows_a_torchvision_of_another_torch(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_doctor_names_clashes_and_broken_plugins(tmp_path):
+def test_the_doctor_names_clashes_and_broken_plugins(clbench, tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "same.py").write_text("")
     both = os.pathsep.join(str(tmp_path / name) for name in ("first", "second"))
-    done = anew("doctor", path=both)
+    done = clbench("doctor", path=both)
     assert done.returncode == 1
     assert "two plugins are called strategy=same" in done.stdout
 
     (tmp_path / "second" / "same.py").unlink()
-    done = anew("doctor", path=str(tmp_path / "first"))
+    done = clbench("doctor", path=str(tmp_path / "first"))
     assert done.returncode == 1
     assert "must define one public subclass of Strategy" in done.stdout
 
 
-def test_the_doctor_reports_versions_devices_data_and_disks():
-    out = anew("doctor").stdout
+def test_the_doctor_reports_versions_devices_data_and_disks(clbench):
+    out = clbench("doctor").stdout
     for subject in ("clbench", "python", "torch", "cpu", "strategies", "records"):
         assert re.search(rf"^(ok|warning) +{subject} ", out, re.M), out
     assert "target: east, north, west" in out

@@ -147,21 +147,23 @@ def test_a_damaged_record_is_named_and_not_overwritten(run, tmp_path):
     assert path.read_text() == "{"
 
 
-def test_a_cell_is_the_same_in_another_process_and_another_directory(tmp_path):
+def test_a_cell_is_the_same_in_another_process_and_another_directory(forked, tmp_path):
     """Records are identical but for times, memory and machine; outcomes to the bit."""
     words = ["strategy=pego", "scenario=dg", "scenario.target=sketch", "seed=3"]
     words += ["scenario.steps=6", "scenario.evaluate_every=3", "--quiet"]
     found, outcomes = [], []
-    for name in ("here", "there"):
+
+    def anew(*words: str, cwd: Path):
+        """In an interpreter that hashes otherwise, too."""
+        command = [sys.executable, "-P", "-m", "clbench", *words]
+        hashing = {**os.environ, "PYTHONHASHSEED": "5"}
+        kept = {"capture_output": True, "text": True}
+        return subprocess.run(command, env=hashing, cwd=cwd, **kept)
+
+    for name, run in (("here", forked), ("there", anew)):
         place = tmp_path / name
         place.mkdir()
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "clbench", "run", *words],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONHASHSEED": str(len(name))},
-            cwd=place,
-        )
+        done = run("run", *words, cwd=place)
         assert done.returncode == 0, done.stderr
         (path,) = (place / "runs" / "dg").glob("*.json")
         found.append(read(path))

@@ -168,12 +168,12 @@ def test_the_example_package_is_found_checked_run_and_ranked(place, tmp_path):
     assert "cpu" in costs
 
 
-def test_a_file_in_a_local_folder_is_a_strategy(tmp_path):
+def test_a_file_in_a_local_folder_is_a_strategy(forked, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "biased.py").write_text(STRATEGY)
-    environment = {**os.environ, "CLBENCH_PATH": str(tmp_path / "mine")}
-    words = [sys.executable, "-P", "-m", "clbench", "run", "strategy=biased", *CELL]
-    call(*words, cwd=tmp_path, env=environment)
+    words = ("run", "strategy=biased", *CELL)
+    done = forked(*words, cwd=tmp_path, CLBENCH_PATH=str(tmp_path / "mine"))
+    assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "runs" / "dg").glob("biased--*.json")
     origin = json.loads(path.read_text())["strategy"]["members"][0]["origin"]
     assert origin["kind"] == "local"

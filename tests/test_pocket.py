@@ -172,14 +172,14 @@ def test_other_weights_are_refused(tmp_path):
         weights.load("vit", tmp_path)
 
 
-def test_the_training_script_learns_and_records(tmp_path):
+def test_the_training_script_learns_and_records(forked, tmp_path):
     words = ["vit", "--chunks", "1", "--held", "1", "--steps", "3", "--warmup", "2"]
     words += ["--batch", "64"]
-    script = [sys.executable, "-P", "-m", "clbench.pocket.train", *words]
     hashes = []
     for name in ("one", "two"):
         folder = tmp_path / name
-        subprocess.run([*script, "--out", str(folder)], check=True, capture_output=True)
+        done = forked(*words, "--out", str(folder), module="clbench.pocket.train")
+        assert done.returncode == 0, done.stderr
         card = weights.card("vit", folder)
         weights.load("vit", folder)
         hashes.append(card["sha256"])

@@ -186,14 +186,11 @@ def test_the_contrastive_loss_knows_several_matches():
     assert torch.allclose(script.contrast(logits, fit), (by_text + by_image) / 2)
 
 
-def test_the_training_script_learns_and_records(tmp_path):
+def test_the_training_script_learns_and_records(forked, tmp_path):
     words = ["clip", "--chunks", "1", "--held", "1", "--steps", "4", "--warmup", "2"]
     words += ["--batch", "16", "--out", str(tmp_path)]
-    subprocess.run(
-        [sys.executable, "-P", "-m", "clbench.pocket.train", *words],
-        check=True,
-        capture_output=True,
-    )
+    done = forked(*words, module="clbench.pocket.train")
+    assert done.returncode == 0, done.stderr
     card = weights.card("clip", tmp_path)
     content = (tmp_path / "clip" / "model.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == card["sha256"]

@@ -389,14 +389,11 @@ def test_losses_count_answers_and_never_padding():
         assert torch.allclose(lost[row][kept[row]].mean(), expected, atol=1e-5)
 
 
-def test_the_training_script_learns_and_records(tmp_path):
+def test_the_training_script_learns_and_records(forked, tmp_path):
     words = ["lm", "--chunks", "1", "--held", "1", "--steps", "3", "--warmup", "2"]
     words += ["--batch", "8", "--out", str(tmp_path)]
-    subprocess.run(
-        [sys.executable, "-P", "-m", "clbench.pocket.train", *words],
-        check=True,
-        capture_output=True,
-    )
+    done = forked(*words, module="clbench.pocket.train")
+    assert done.returncode == 0, done.stderr
     card = weights.card("lm", tmp_path)
     content = (tmp_path / "lm" / "model.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == card["sha256"]

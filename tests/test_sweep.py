@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -57,15 +58,10 @@ def begin(tmp_path, gate):
 
 
 @pytest.fixture
-def clbench(begin) -> Callable[..., subprocess.CompletedProcess[str]]:
+def clbench(forked, tmp_path, gate) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command to its end; its output and exit code."""
-
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        process = begin(*words)
-        out, err = process.communicate(timeout=300)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-    return call
+    known = {"CLBENCH_PATH": str(PLUGINS), "FAKE_GATE": str(gate), "COLUMNS": "120"}
+    return functools.partial(forked, cwd=tmp_path, **known)
 
 
 def records(folder: Path) -> dict[str, record.Record]:
