@@ -188,7 +188,7 @@ def test_the_contrastive_loss_knows_several_matches():
 
 def test_the_training_script_learns_and_records(forked, tmp_path):
     words = ["clip", "--chunks", "1", "--held", "1", "--steps", "4", "--warmup", "2"]
-    words += ["--batch", "16", "--out", str(tmp_path)]
+    words += ["--batch", "16", "--threads", "1", "--out", str(tmp_path)]
     done = forked(*words, module="clbench.pocket.train")
     assert done.returncode == 0, done.stderr
     card = weights.card("clip", tmp_path)

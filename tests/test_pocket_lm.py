@@ -391,7 +391,7 @@ def test_losses_count_answers_and_never_padding():
 
 def test_the_training_script_learns_and_records(forked, tmp_path):
     words = ["lm", "--chunks", "1", "--held", "1", "--steps", "3", "--warmup", "2"]
-    words += ["--batch", "8", "--out", str(tmp_path)]
+    words += ["--batch", "8", "--threads", "1", "--out", str(tmp_path)]
     done = forked(*words, module="clbench.pocket.train")
     assert done.returncode == 0, done.stderr
     card = weights.card("lm", tmp_path)

@@ -8,8 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from docstring_parser import DocstringStyle, parse
+
 from clbench.pocket import weights
-from clbench.pocket.train import clip, encoder, lm, swin, things, vit
+from clbench.pocket.train import clip, encoder, lm, loop, swin, things, vit
 
 RECIPES: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
     "vit": (things.Settings, vit.train),
@@ -26,6 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m clbench.pocket.train", description=__doc__
     )
+    stated = parse(loop.Settings.__doc__ or "", DocstringStyle.GOOGLE)
+    meanings = {entry.arg_name: entry.description for entry in stated.params}
     models = parser.add_subparsers(dest="model", required=True, metavar="MODEL")
     for name, (settings, _) in RECIPES.items():
         options = models.add_parser(
@@ -38,7 +42,10 @@ def main() -> None:
         )
         for field in fields(settings):
             options.add_argument(
-                f"--{field.name}", type=type(field.default), default=field.default
+                f"--{field.name}",
+                type=type(field.default),
+                default=field.default,
+                help=meanings[field.name],
             )
     chosen = vars(parser.parse_args())
     settings, train = RECIPES[chosen.pop("model")]
