@@ -30,7 +30,8 @@ class Ewc(Strategy):
         strength: Weight lambda of the penalty lambda / 2 sum F (theta - theta*)^2.
         decay: What the Fisher information of earlier experiences is multiplied by when
             a new one is added; 1 sums them up.
-        examples: Examples of an experience whose gradients are squared.
+        examples: Examples of an experience whose gradients are squared, at the most
+            as many as it has.
     """
 
     reference = Reference(
@@ -82,10 +83,11 @@ class Ewc(Strategy):
         known = {n: p for n, p in run.model.named_parameters() if p.requires_grad}
         squares = {name: torch.zeros_like(p) for name, p in known.items()}
         seed = derive(run.problem.seed, "fisher", experience.index)
+        wanted = min(self.examples, len(experience.train))
         count = 0
-        for batch in shown(experience, seed, self.examples, run.device):
+        for batch in shown(experience, seed, wanted, run.device):
             merit = run.problem.merit(run.model(batch), batch)
-            for one in merit[: self.examples - count]:
+            for one in merit[: wanted - count]:
                 gradients = torch.autograd.grad(
                     one, list(known.values()), retain_graph=True, allow_unused=True
                 )
@@ -93,7 +95,7 @@ class Ewc(Strategy):
                     if gradient is not None:
                         squares[name] += gradient.square()
                 count += 1
-            if count == self.examples:
+            if count == wanted:
                 break
         return {name: value / count for name, value in squares.items()}
 
