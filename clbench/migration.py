@@ -7,7 +7,6 @@ field that old records lack gets the value that says so, never a guess.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,12 +17,11 @@ Document = dict[str, Any]
 
 def _budget_names_models(document: Document) -> Document:
     """1 -> 2: a budget says how many models are trained apart; it was one before."""
-    document["budget"].setdefault("models", 1)
-    return document
+    return {**document, "budget": {"models": 1, **document["budget"]}}
 
 
 MIGRATIONS: Mapping[int, Callable[[Document], Document]] = {1: _budget_names_models}
-"""Schema n -> the function that makes schema n + 1 of it."""
+"""Schema n -> the function that makes schema n + 1 of it, and leaves it as it is."""
 
 
 def migrate(document: Document, to: int) -> Document:
@@ -36,7 +34,7 @@ def migrate(document: Document, to: int) -> Document:
     while version < to:
         if version not in MIGRATIONS:
             raise InputError(f"schema {version} is older than any that is known here")
-        document = MIGRATIONS[version](copy.deepcopy(document))
+        document = MIGRATIONS[version](document)
         version += 1
-        document["schema_version"] = version
+        document = {**document, "schema_version": version}
     return document

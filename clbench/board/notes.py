@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from clbench.board.line import Line
 from clbench.board.table import Board
+from clbench.record import Record
 
 
 def text(board: Board, lines: Sequence[Line]) -> str:
@@ -50,17 +52,35 @@ def _bounds(board: Board, lines: Sequence[Line]) -> Iterable[str]:
 def _alike(lines: Sequence[Line]) -> Iterable[str]:
     """Which lines learned alike: a method with nothing to do here is another's twin."""
     groups: list[list[Line]] = []
+    # Of many lines only those are compared that have equal scores in some cell.
+    near: dict[int, list[list[Line]]] = defaultdict(list)
     for line in lines:
-        for group in groups:
-            if all(_equal(line, other) for other in group):
-                group.append(line)
-                break
-        else:
-            groups.append([line])
+        marks = [hash((place, _values(r))) for place, r in line.records.items()]
+        group = next(
+            (
+                group
+                for mark in marks
+                for group in near[mark]
+                if all(_equal(line, other) for other in group)
+            ),
+            None,
+        )
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(line)
+        for mark in marks:
+            near[mark].append(group)
     for group in groups:
         if len(group) > 1:
             names = ", ".join(f"`{line.label}`" for line in group)
             yield f"Equal in every score of every cell that they share: {names}."
+
+
+def _values(record: Record) -> tuple[float | None, ...]:
+    """Every score of `record`, in the order of its rows."""
+    tasks = (scores for row in record.rows for scores in row.scores.values())
+    return tuple(value for scores in tasks for value in scores.values())
 
 
 def _equal(one: Line, other: Line) -> bool:
