@@ -13,6 +13,7 @@ from clbench import __version__, machine
 from clbench.cli.cells import RUN_HELP, SWEEP_HELP, resume, run, sweep
 from clbench.cli.complaint import complain
 from clbench.cli.data import data
+from clbench.cli.ending import REFUSED
 from clbench.cli.published import submit, verify
 from clbench.cli.standings import board, compare
 from clbench.cli.tuning import TUNE_HELP, tune
@@ -41,7 +42,7 @@ def main() -> None:
             raise
         text = str(error) if isinstance(error, InputError) else machine.line(error)
         complain(text)
-        sys.exit(2)
+        sys.exit(REFUSED)
 
 
 def _version(asked: bool) -> None:
