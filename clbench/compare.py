@@ -187,7 +187,7 @@ def _compare(board: Board, identity: str, a: Line, b: Line) -> Comparison:
             for fold in board.folds
         ]
     else:
-        tasks = a.matrices[common[0], ""].tasks
+        tasks = a.cells[common[0], ""].matrix().tasks
         parts = [
             contrast(task, metric, _of_task(task, metric))
             for task in tasks
@@ -215,7 +215,7 @@ def _of_task(task: str, metric: Metric) -> Callable[[Line, Repeat], float]:
     """How good a model is at `task` at the end of the stream."""
 
     def value(line: Line, repeat: Repeat) -> float:
-        last = line.matrices[repeat, ""].rows[-1].scores
+        last = line.cells[repeat, ""].matrix().rows[-1].scores
         return last[task][metric.name] if task in last else nan
 
     return value

@@ -49,7 +49,7 @@ def compared(line: Line, bound: Line) -> dict[str, list[float]]:
     for repeat in line.repeats:
         places = [(repeat, fold) for fold in line.folds]
         numbers = [
-            scenario.against(line.matrices[p], bound.matrices[p])
+            scenario.against(line.cells[p].matrix(), bound.cells[p].matrix())
             for p in places
             if p in bound.records
         ]

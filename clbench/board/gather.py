@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from clbench import registry
 from clbench.contract import InputError
-from clbench.record import TUNING, Record, numbers, read
+from clbench.matrix import Matrix
+from clbench.record import TUNING, Entry, Record, numbers, read
 
 _NAME = re.compile(rb'"scenario"\s*:\s*\{\s*"name"\s*:\s*"([^"]*)"')
 """Where a record says which scenario it is of."""
@@ -23,13 +26,28 @@ PARTS: tuple[str, ...] = (
 )
 """What many records have alike."""
 
+_ROWS = TypeAdapter(list[Entry])
+
 
 @dataclass(frozen=True)
 class Found:
-    """A record and where it lies."""
+    """A record and where it lies.
+
+    Attributes:
+        path: The file.
+        record: What it holds, less its rows and its log.
+        rows: Its rows as JSON: as objects they are nine tenths of a record, and a board
+            needs the matrices of thousands one after another.
+    """
 
     path: Path
     record: Record
+    rows: bytes
+
+    def matrix(self) -> Matrix:
+        """The score matrix, made anew from `rows`."""
+        rows = _ROWS.validate_json(self.rows)
+        return self.record.model_copy(update={"rows": rows}).matrix()
 
 
 @dataclass(frozen=True)
@@ -102,7 +120,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Found], list[Left]]:
     alike: dict[str, Any] = {}
     for path in paths:
         try:
-            found = Found(path, _shared(read(path), alike))
+            found = _found(path, alike)
         except InputError as error:
             reason = str(error).removeprefix(f"{path}: ")
             left.append(Left(path, reason))
@@ -117,15 +135,17 @@ def _read(paths: Sequence[Path]) -> tuple[list[Found], list[Left]]:
     return kept, left
 
 
-def _shared(record: Record, alike: dict[str, Any]) -> Record:
-    """`record` with parts of those before it where they are equal: half the memory."""
-    parts = {}
+def _found(path: Path, alike: dict[str, Any]) -> Found:
+    """The record at `path`, with parts of those before it where they are equal."""
+    record = read(path)
+    parts: dict[str, Any] = {"rows": [], "log": {}}
     for name in PARTS:
         part = getattr(record, name)
         plain = isinstance(part, dict)
         text = json.dumps(part) if plain else part.model_dump_json()
         parts[name] = alike.setdefault(f"{name} {text}", part)
-    return record.model_copy(update=parts)
+    rows = _ROWS.dump_json(record.rows)
+    return Found(path, record.model_copy(update=parts), rows)
 
 
 def _files(folders: Iterable[Path]) -> list[Path]:
@@ -162,7 +182,7 @@ def _choose(alike: Sequence[Found]) -> tuple[Found | None, list[Left]]:
     order.sort(key=_standing, reverse=True)
     first = order[0]
     equals = [f for f in order[1:] if _standing(f) == _standing(first)]
-    others = [f for f in equals if numbers(f.record) != numbers(first.record)]
+    others = [f for f in equals if numbers(read(f.path)) != numbers(read(first.path))]
     if others and first.record.status == "ok":
         return None, [
             *(Left(f.path, _contradicted(first)) for f in others),

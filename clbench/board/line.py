@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan, nan
-from pathlib import Path
 from statistics import fmean
 
+from clbench.board.gather import Found
 from clbench.contract import Scenario
-from clbench.matrix import Matrix
 from clbench.record import Record
 from clbench.statistics.intervals import half_width
 
@@ -55,8 +54,7 @@ class Line:
     Attributes:
         way: What makes it one way of learning, as text.
         label: The strategy's name, and whatever is not its default or tuned value.
-        records: Those that ended well, by repeat and fold.
-        paths: Where they lie.
+        cells: Records that ended well, by repeat and fold.
         folds: Every fold, also those that have no record here; one without a name
             where the scenario has none.
         scenario: The class that scores them.
@@ -66,11 +64,15 @@ class Line:
 
     way: str
     label: str
-    records: Mapping[Place, Record]
-    paths: Mapping[Place, Path]
+    cells: Mapping[Place, Found]
     folds: Sequence[str]
     scenario: type[Scenario]
     bound: bool = False
+
+    @cached_property
+    def records(self) -> dict[Place, Record]:
+        """The records themselves, less their rows."""
+        return {place: found.record for place, found in self.cells.items()}
 
     @cached_property
     def repeats(self) -> list[Repeat]:
@@ -124,18 +126,11 @@ class Line:
         return [self.scores[place].get(metric, nan) for place in places]
 
     @cached_property
-    def matrices(self) -> dict[Place, Matrix]:
-        """The score matrix of each record."""
-        return {place: record.matrix() for place, record in self.records.items()}
-
-    @cached_property
     def scores(self) -> dict[Place, Scores]:
         """The numbers of each record that need no other record."""
         return {
-            place: self.scenario.scores(
-                self.matrices[place], self.records[place].scenario.params
-            )
-            for place in self.records
+            place: self.scenario.scores(found.matrix(), found.record.scenario.params)
+            for place, found in self.cells.items()
         }
 
     @property

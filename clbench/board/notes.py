@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from clbench.board.line import Line
 from clbench.board.table import Board
-from clbench.record import Record
 
 
 def text(board: Board, lines: Sequence[Line]) -> str:
@@ -55,7 +54,7 @@ def _alike(lines: Sequence[Line]) -> Iterable[str]:
     # Of many lines only those are compared that have equal scores in some cell.
     near: dict[int, list[list[Line]]] = defaultdict(list)
     for line in lines:
-        marks = [hash((place, _values(r))) for place, r in line.records.items()]
+        marks = [hash((place, found.rows)) for place, found in line.cells.items()]
         group = next(
             (
                 group
@@ -77,14 +76,8 @@ def _alike(lines: Sequence[Line]) -> Iterable[str]:
             yield f"Equal in every score of every cell that they share: {names}."
 
 
-def _values(record: Record) -> tuple[float | None, ...]:
-    """Every score of `record`, in the order of its rows."""
-    tasks = (scores for row in record.rows for scores in row.scores.values())
-    return tuple(value for scores in tasks for value in scores.values())
-
-
 def _equal(one: Line, other: Line) -> bool:
-    shared = one.records.keys() & other.records.keys()
+    shared = one.cells.keys() & other.cells.keys()
     return bool(shared) and all(
-        one.records[place].rows == other.records[place].rows for place in shared
+        one.cells[place].rows == other.cells[place].rows for place in shared
     )

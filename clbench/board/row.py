@@ -175,13 +175,14 @@ def _member(records: Sequence[Record], position: int) -> Member:
 
 
 def _source(line: Line, at: Place, out: Path, scenario: type[Scenario]) -> Source:
-    record = line.records[at]
+    found = line.cells[at]
+    record = found.record
     return Source(
-        path=_inside(line.paths[at], out),
+        path=_inside(found.path, out),
         key=record.key,
         seed=record.seed,
         fold=at[1] or None,
-        matrix=_matrix(line.matrices[at], scenario),
+        matrix=_matrix(found.matrix(), scenario),
     )
 
 

@@ -178,8 +178,7 @@ def _board(
             line = Line(
                 way=text,
                 label=_label(members[0].record, scenario),
-                records={where: entry.record for where, entry in kept.items()},
-                paths={where: entry.path for where, entry in kept.items()},
+                cells=kept,
                 folds=folds,
                 scenario=scenario,
                 bound=_bound(members[0].record, scenario),

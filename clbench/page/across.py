@@ -54,11 +54,11 @@ def across(scores: Sequence[Mapping[str, float]]) -> dict[str, Any] | None:
         `places` by mean rank, `boards`, their number, and `critical`; None with fewer
         than two boards or `FEWEST` strategies on all of them, or more than `MOST`.
     """
-    from scipy.stats import rankdata
-
     names = [x for x in scores[0] if all(x in s for s in scores)] if scores else []
     if len(scores) < 2 or not FEWEST <= len(names) <= MOST:
         return None
+    from scipy.stats import rankdata  # takes a second to import
+
     ranks = [rankdata([-entry[name] for name in names]).tolist() for entry in scores]
     means = [sum(of) / len(scores) for of in zip(*ranks, strict=True)]
     order = sorted(range(len(names)), key=lambda i: (means[i], names[i]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
+from math import fsum, sqrt
 from statistics import fmean, stdev
 
 LEVEL = 0.95
@@ -31,7 +31,10 @@ def half_width(values: Sequence[float]) -> float | None:
     """
     if len(values) < 2:
         return None
-    return _quantile(len(values) - 1) * stdev(values) / sqrt(len(values))
+    mean = fmean(values)
+    # `statistics.stdev` is exact, and a hundred times slower.
+    variance = fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return _quantile(len(values) - 1) * sqrt(variance / len(values))
 
 
 def student(values: Sequence[float]) -> Interval | None:
@@ -76,6 +79,6 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> Interval | None:
 @cache
 def _quantile(freedom: int) -> float:
     """Student's t at 0.975."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # `scipy.stats` takes a second to import
 
-    return float(t.ppf((1 + LEVEL) / 2, freedom))
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
