@@ -1,10 +1,10 @@
 """What boards of many records cost: to compute, to write, and to open in a browser.
 
 Makes records out of committed ones, in a temporary folder: further strategies, ranks
-and seeds, jittered scores, valid hashes. Then, in a process of its own, computes every
-board and the page, and prints seconds, the peak of its memory and the size of the page;
-and, in Chromium, how soon the page is there and how long a click on a header of its
-largest table takes. Exit code 1 if a bound is missed.
+and seeds, jittered scores, valid hashes. Runs `clbench board` on them and prints
+seconds, the peak of its memory and the size of the page; and, in Chromium, how soon the
+page is there and how long a click on a header of its largest table takes. Exit code 1
+if a bound is missed. Memory is read from /proc, which Linux has.
 
     python benchmarks/boards.py --records 10000
     python benchmarks/boards.py --records 1000 --keep build/boards
@@ -16,6 +16,7 @@ import argparse
 import itertools
 import json
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -102,16 +103,6 @@ def fill(folder: Path, count: int) -> None:
 
 # --- measured ------------------------------------------------------------------------
 
-BOARD = """
-import resource, sys, time
-from pathlib import Path
-start = time.perf_counter()
-from clbench.cli import boards
-boards.write([f"runs={sys.argv[1]}", f"out={sys.argv[2]}"], True)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print("measured", time.perf_counter() - start, time.process_time(), peak / 2**20)
-"""
-
 SORT = """
 () => {
   const tables = [...document.querySelectorAll("table.board")];
@@ -146,11 +137,47 @@ SEEN = """
 
 
 def compute(runs: Path, out: Path) -> tuple[float, float, float]:
-    """Seconds, those of the processor, and peak GiB of `clbench board` with imports."""
-    words = [sys.executable, "-c", BOARD, str(runs), str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    _, seconds, busy, peak = done.stdout.splitlines()[-1].split()
-    return float(seconds), float(busy), float(peak)
+    """Seconds, those of the processors, and peak GiB of `clbench board`.
+
+    Memory is what all of its processes hold at one time.
+    """
+    words = ["board", "--quiet", f"runs={runs}", f"out={out}"]
+    start, peak = time.perf_counter(), 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clbench", *words], stdout=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        peak = max(peak, sum(map(held, [process.pid, *below(process.pid)])))
+        time.sleep(0.05)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        sys.exit(f"clbench {' '.join(words)}: exit code {process.returncode}")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, used.ru_utime + used.ru_stime, peak / 2**30
+
+
+def below(number: int) -> Iterator[int]:
+    """Numbers of the processes that one has started, and these, and so on."""
+    try:
+        for task in Path(f"/proc/{number}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                yield child
+                yield from below(child)
+    except OSError:
+        return  # it has ended
+
+
+def held(number: int) -> int:
+    """Bytes of memory that a process holds; 0 once it has ended.
+
+    What several processes share is divided among them.
+    """
+    try:
+        text = Path(f"/proc/{number}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    parts = [line.split() for line in text.splitlines() if line.startswith("Pss:")]
+    return sum(1024 * int(kibibytes) for _, kibibytes, _ in parts)
 
 
 def browse(page: Path, rounds: int) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -35,9 +34,8 @@ class Execution:
 
     def chosen(self) -> dict[str, Any]:
         """What is not default, by its key on the command line."""
-        plain = dataclasses.asdict(self)
-        usual = dataclasses.asdict(Execution())
-        return {name: value for name, value in plain.items() if value != usual[name]}
+        usual = vars(Execution())
+        return {name: v for name, v in vars(self).items() if v != usual[name]}
 
     @classmethod
     def of(cls, chosen: Mapping[str, Any]) -> Execution:

@@ -264,11 +264,9 @@ def test_equal_records_give_an_equal_page(runs, tmp_path):
 def test_undefined_scores_are_not_shown(runs, tmp_path):
     runs("lora", accuracy=0.5)
     ((board,), _) = build(runs)
-    assert math.isnan(
-        board.scenario.scores(board.first.matrix(), board.first.scenario.params)[
-            "forgetting"
-        ]
-    )
+    found, *_ = board.lines[0].cells.values()
+    params = found.record.scenario.params
+    assert math.isnan(board.scenario.scores(found.matrix(), params)["forgetting"])
     assert board.lines[0].score("forgetting") is None
     # A column that no line has a value in is left out.
     assert "Forgetting" not in page(runs, tmp_path)

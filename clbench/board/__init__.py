@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clbench import atomic, registry
+from clbench import atomic
 from clbench.board import flat, markdown, plan, reported, written
-from clbench.board.build import document as build
+from clbench.board.basis import Basis, gaps
 from clbench.board.document import Document, Missing
 from clbench.board.gather import Found, Left, Records, gather
 from clbench.board.table import Board, boards
-from clbench.contract import InputError
+from clbench.processes import together
 
 __all__ = [
     "Board",
@@ -34,27 +34,46 @@ __all__ = [
 
 
 def write_boards(
-    runs: Path, out: Path, scenarios: Sequence[str] | None = None
+    runs: Path, out: Path, scenarios: Sequence[str] | None = None, workers: int = 1
 ) -> list[Path]:
     """Write `out/<scenario>` as `.csv`, `.json` and `.md`, for each that has records.
 
     Beside them goes `out/reported.md`, if `out/reported` has figures from papers. See
     `documents`.
+
+    Args:
+        runs: Folder of the records of this place; there may be none.
+        out: Folder of the boards.
+        scenarios: Those whose boards are made; None is all.
+        workers: Processes that share the work.
     """
-    paths = []
-    for entry in documents(runs, out, scenarios):
-        forms = {
-            ".csv": flat.render(entry),
-            ".json": written.dump(entry),
-            ".md": markdown.render(entry).encode(),
-        }
-        for suffix, content in forms.items():
-            paths.append(out / f"{entry.scenario}{suffix}")
-            atomic.write(paths[-1], content)
+    basis = Basis(records(runs, out), out, scenarios, runs)
+    shares = basis.shares(workers)
+    if len(shares) > 1:
+        basis.load()
+
+    def write(names: Sequence[str]) -> dict[str, list[Path]]:
+        return {name: _write(basis.document(name), out) for name in names}
+
+    found = {k: v for part in together(write, shares) for k, v in part.items()}
+    paths = [path for name in basis.names for path in found[name]]
     figures = reported.page(out / reported.NAME)
     if figures is not None:
         paths.append(out / f"{reported.NAME}.md")
         atomic.write(paths[-1], figures.encode())
+    return paths
+
+
+def _write(document: Document, out: Path) -> list[Path]:
+    forms = {
+        ".csv": flat.render(document),
+        ".json": written.dump(document),
+        ".md": markdown.render(document).encode(),
+    }
+    paths = []
+    for suffix, content in forms.items():
+        paths.append(out / f"{document.scenario}{suffix}")
+        atomic.write(paths[-1], content)
     return paths
 
 
@@ -74,15 +93,10 @@ def documents(
         InputError: There is no file of a record, or none of a scenario in `scenarios`,
             or a file of reported figures is not right.
     """
-    found = records(runs, out)
-    names = sorted(scenarios or found.scenarios)
-    lacking = [name for name in names if name not in found.scenarios]
-    if lacking or not names:
-        raise InputError(_nothing(runs, found, *lacking[:1]))
-    planned = plan.read(out, names)
+    basis = Basis(records(runs, out), out, scenarios, runs)
     # One after another: what is done makes room.
-    for name in names:
-        yield _document(name, found, planned, out)
+    for name in basis.names:
+        yield basis.document(name)
 
 
 def missing(
@@ -96,55 +110,11 @@ def missing(
     for name in sorted(scenarios or names):
         those, _ = found.of(name)
         made, _ = boards(name, those)
-        gaps, others = _gaps(name, made, those, planned)
-        lacking += [entry for gap in gaps for entry in gap] + others
+        of_boards, others = gaps(name, made, those, planned)
+        lacking += [entry for gap in of_boards for entry in gap] + others
     return lacking
 
 
 def records(runs: Path, out: Path) -> Records:
     """The records below `runs`, and those published in `out`."""
     return Records([runs, *sorted(out.glob("*/records"))])
-
-
-def _document(
-    name: str, found: Records, planned: Sequence[plan.Planned], out: Path
-) -> Document:
-    those, unread = found.of(name)
-    made, left = boards(name, those)
-    gaps, _ = _gaps(name, made, those, planned)
-    return build(name, _summary(name), made, gaps, [*left, *unread], out)
-
-
-def _nothing(runs: Path, found: Records, name: str = "") -> str:
-    """What to say where there is no record of a scenario, or none at all."""
-    _, unread = found.of(name)
-    hint = f" ({unread[0].path}: {unread[0].reason})" if unread else ""
-    what = f" of {name}" if name else ""
-    return f"runs={runs} holds no record{what}{hint}; make one with `clbench run`"
-
-
-def _gaps(
-    name: str,
-    made: Sequence[Board],
-    found: Sequence[Found],
-    planned: Sequence[plan.Planned],
-) -> tuple[list[list[Missing]], list[Missing]]:
-    """What each board lacks, and what is planned and fits none."""
-    wanted = [entry for entry in planned if entry.scenario == name]
-    if not made and not wanted:
-        return [], []
-    scenario = registry.load("scenario", name)
-    present = {
-        plan.identity(entry.record, scenario)
-        for entry in (found if wanted else ())
-        if entry.record.status in ("ok", "unsupported")
-        and entry.record.scenario.version == scenario.version
-    }
-    return plan.missing(scenario, made, wanted, present)
-
-
-def _summary(name: str) -> str:
-    try:
-        return registry.get("scenario", name).summary
-    except InputError:
-        return ""

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from clbench import registry
 from clbench.contract import InputError
-from clbench.matrix import Matrix
-from clbench.record import TUNING, Entry, Record, numbers, read
+from clbench.matrix import Matrix, Row
+from clbench.record import TUNING, Record, numbers, read
 
 _NAME = re.compile(rb'"scenario"\s*:\s*\{\s*"name"\s*:\s*"([^"]*)"')
 """Where a record says which scenario it is of."""
@@ -26,8 +24,6 @@ PARTS: tuple[str, ...] = (
 )
 """What many records have alike."""
 
-_ROWS = TypeAdapter(list[Entry])
-
 
 @dataclass(frozen=True)
 class Found:
@@ -36,18 +32,18 @@ class Found:
     Attributes:
         path: The file.
         record: What it holds, less its rows and its log.
-        rows: Its rows as JSON: as objects they are nine tenths of a record, and a board
-            needs the matrices of thousands one after another.
+        rows: Those of its score matrix as JSON: as objects they are nine tenths of a
+            record, and a board needs the matrices of thousands one after another.
     """
 
     path: Path
     record: Record
-    rows: bytes
+    rows: str
 
     def matrix(self) -> Matrix:
         """The score matrix, made anew from `rows`."""
-        rows = _ROWS.validate_json(self.rows)
-        return self.record.model_copy(update={"rows": rows}).matrix()
+        rows = tuple(Row(**row) for row in json.loads(self.rows))
+        return Matrix(rows=rows, learned=self.record.learned)
 
 
 @dataclass(frozen=True)
@@ -92,9 +88,13 @@ class Records:
         """Names of the scenarios that there are files of."""
         return sorted(self._paths)
 
+    def paths(self, scenario: str) -> Sequence[Path]:
+        """Files that say they are of a scenario."""
+        return self._paths.get(scenario, [])
+
     def of(self, scenario: str) -> tuple[list[Found], list[Left]]:
         """Those of a scenario as `gather` gives them, and what may be of any."""
-        found, left = _read(self._paths.get(scenario, []))
+        found, left = _read(self.paths(scenario))
         kept = [entry for entry in found if entry.record.scenario.name == scenario]
         other = [
             Left(entry.path, f"names {scenario} and is of another scenario")
@@ -144,8 +144,8 @@ def _found(path: Path, alike: dict[str, Any]) -> Found:
         plain = isinstance(part, dict)
         text = json.dumps(part) if plain else part.model_dump_json()
         parts[name] = alike.setdefault(f"{name} {text}", part)
-    rows = _ROWS.dump_json(record.rows)
-    return Found(path, record.model_copy(update=parts), rows)
+    rows = [vars(row) for row in record.matrix().rows]
+    return Found(path, record.model_copy(update=parts), json.dumps(rows))
 
 
 def _files(folders: Iterable[Path]) -> list[Path]:

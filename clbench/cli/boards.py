@@ -11,10 +11,14 @@ from pathlib import Path
 
 from clbench import registry
 from clbench.contract import InputError, nearest
+from clbench.processes import apart
+from clbench.sweep.processors import cores
 
 FOLDERS = {"runs": Path("runs"), "out": Path("leaderboards")}
 """Keys of the command, with their defaults: where records lie, where boards go."""
 
+MOST = 2
+"""Processes that compute boards: each takes memory for the records it reads."""
 
 WRONG = 1
 """Exit code of a check that found something."""
@@ -36,8 +40,7 @@ def write(
     """
     scenarios, folders = read(words, "board")
     writer = _with_page if page else _boards
-    with _uncollected():
-        paths = writer(folders["runs"], folders["out"], scenarios or None)
+    paths = writer(folders["runs"], folders["out"], scenarios or None)
     for path in paths:
         if not quiet and path.suffix == ".md":
             sys.stdout.write(path.read_text(encoding="utf-8") + "\n")
@@ -82,17 +85,31 @@ def check(words: Sequence[str], page: bool = True) -> int:
 
 
 def _boards(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path]:
+    """Written apart: the room of torch and of records is free again for the page.
+
+    Where torch is imported already there is little to gain.
+    """
+    if "torch" in sys.modules:
+        return _computed(runs, out, scenarios)
+    return apart(_computed, runs, out, scenarios, min(cores(), MOST))
+
+
+def _computed(
+    runs: Path, out: Path, scenarios: Sequence[str] | None, workers: int = 1
+) -> list[Path]:
     from clbench.board import write_boards  # with what it computes: slow to import
 
-    return write_boards(runs, out, scenarios)
+    with _uncollected():
+        return write_boards(runs, out, scenarios, workers)
 
 
 def _with_page(runs: Path, out: Path, scenarios: Sequence[str] | None) -> list[Path]:
+    paths = _boards(runs, out, scenarios)
     from clbench.board import written
     from clbench.page import write_page
 
-    paths = _boards(runs, out, scenarios)
-    write_page(written.read(out), out / "index.html")
+    with _uncollected():
+        write_page(written.read(out), out / "index.html")
     return [*paths, out / "index.html"]
 
 
