@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import platform
 import signal
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -28,7 +30,9 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
         MemoryError: The process was killed.
         BaseException: Whatever `function` raises.
     """
-    call = _Call(multiprocessing.get_context("spawn"), function, *arguments)
+    group = hasattr(os, "setpgid")
+    spawn = multiprocessing.get_context("spawn")
+    call = _Call(spawn, group, function, *arguments)
     try:
         return call.result()
     finally:
@@ -48,7 +52,7 @@ def together(function: Callable[[P], T], parts: Sequence[P]) -> list[T]:
     if platform.system() != "Linux":
         return [function(part) for part in parts]
     context = multiprocessing.get_context("fork")
-    calls = [_Call(context, function, part) for part in parts[1:]]
+    calls = [_Call(context, False, function, part) for part in parts[1:]]
     try:
         return [
             *(function(part) for part in parts[:1]),
@@ -60,18 +64,27 @@ def together(function: Callable[[P], T], parts: Sequence[P]) -> list[T]:
 
 
 class _Call(Generic[T]):
-    """A function that runs in a process of its own."""
+    """A function that runs in a process of its own.
+
+    Args:
+        context: How processes start.
+        group: Whether it has a group of its own, which the processes it starts are in.
+        function: What it calls.
+        arguments: With these.
+    """
 
     def __init__(
         self,
         context: multiprocessing.context.BaseContext,
+        group: bool,
         function: Callable[..., T],
         *arguments: Any,
     ) -> None:
         self._ear, mouth = context.Pipe(duplex=False)
         make: Callable[..., BaseProcess] = context.Process  # type: ignore[attr-defined]
-        self._process = make(target=_tell, args=(mouth, function, *arguments))
+        self._process = make(target=_tell, args=(mouth, group, function, *arguments))
         self._process.start()
+        self._group = self._process.pid if group else None
         # The end of the pipe is seen once no process holds its other side.
         mouth.close()
 
@@ -91,16 +104,23 @@ class _Call(Generic[T]):
         return found
 
     def end(self) -> None:
-        """End the process at once.
+        """End the process at once, and all that it has started.
 
         An end as usual reads a hundred megabytes of torch's libraries again, only to
         unload them.
         """
         self._process.kill()
+        if self._group is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)
         self._process.join()
 
 
-def _tell(mouth: Connection, function: Callable[..., Any], *arguments: Any) -> None:
+def _tell(
+    mouth: Connection, group: bool, function: Callable[..., Any], *arguments: Any
+) -> None:
+    if group:
+        os.setpgid(0, 0)
     # Ctrl-C reaches every process of a terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -40,6 +40,7 @@ ALLOWED = {
         "clbench.contract",
         "clbench.grammar",
         "clbench.matrix",
+        "clbench.processes",
         "clbench.record",
         "clbench.registry",
         "clbench.resolved",

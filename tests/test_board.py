@@ -7,6 +7,8 @@ import json
 import math
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from statistics import stdev
 
@@ -19,6 +21,7 @@ from clbench.contract import InputError
 from clbench.record import Entry, write
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "leaderboards"
+SUFFIXES = (".csv", ".json", ".md")
 STYLES = ("photo", "cartoon", "sketch", "painting")
 
 
@@ -402,3 +405,23 @@ def test_published_boards_are_those_of_the_published_records(tmp_path, monkeypat
         assert "## Left out" not in published
         assert "(changed)" not in published.replace("(changed): a record's", "")
         assert '"dirty": true' not in published
+
+
+def test_a_command_by_itself_writes_the_same_boards(tmp_path):
+    """Where nothing is imported yet, boards are computed apart, on two cores."""
+    shutil.copytree(PUBLISHED, tmp_path / "boards")
+    for path in tmp_path.glob("boards/*.json"):
+        path.unlink()
+    words = ["board", "dg", "nlu", "out=boards", "--no-page"]
+    done = subprocess.run(
+        [sys.executable, "-m", "clbench", *words, "--quiet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = [f"boards/{name}{x}" for name in ("dg", "nlu") for x in SUFFIXES]
+    lines = [f"board: {name}" for name in [*names, "boards/reported.md"]]
+    assert done.stdout.splitlines() == lines
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (PUBLISHED / name[7:]).read_bytes()

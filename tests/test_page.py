@@ -378,7 +378,9 @@ def visit(browser, path) -> Iterator[Any]:
     said: list[str] = []
     contexts = []
 
-    def opened(where="", *, width=1280, height=900, scheme="light", **options):
+    def opened(
+        where="", *, page=path, width=1280, height=900, scheme="light", **options
+    ):
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, **options
         )
@@ -391,11 +393,11 @@ def visit(browser, path) -> Iterator[Any]:
             "request",
             lambda r: (
                 said.append(f"request of {r.url}")
-                if not r.url.startswith((path.as_uri(), "data:"))
+                if not r.url.startswith((page.as_uri(), "data:"))
                 else None
             ),
         )
-        tab.goto(path.as_uri() + where)
+        tab.goto(page.as_uri() + where)
         return tab
 
     yield opened
@@ -645,7 +647,49 @@ def test_without_scripts_every_family_is_read(visit):
     assert tab.locator(".figures:visible").count() == 0
 
 
-def test_printing_shows_every_row(visit):
+@pytest.fixture(scope="module")
+def long(tmp_path_factory) -> Path:
+    """A page with a board of 121 rows: a bound, and `lora0` to `lora119`."""
+    path = tmp_path_factory.mktemp("long") / "index.html"
+    write_page([document("clip", [f"lora{n}" for n in range(120)])], path)
+    return path
+
+
+def test_a_long_board_shows_its_first_rows_until_more_are_asked_for(visit, long):
+    tab = visit(CLIP, page=long)
+    count = tab.locator(f"{CLIP} .count")
+    assert (tab.locator(ROWS).count(), count.inner_text()) == (50, "50 of 121 rows")
+    tab.get_by_role("button", name="Show 200 more").click()
+    assert (tab.locator(ROWS).count(), count.inner_text()) == (121, "121 rows")
+    assert tab.get_by_role("button", name="Show 200 more").is_hidden()
+
+
+def test_a_long_board_is_sorted_and_filtered_as_a_whole(visit, long):
+    tab = visit(CLIP, page=long)
+    head(tab, "#").locator("button").click()
+    assert first_column(tab)[0] == "lora119"
+    assert tab.locator(ROWS).count() == 50
+    tab = visit(CLIP, page=long)
+    tab.locator(CLIP).get_by_placeholder("Filter strategies").fill("lora118")
+    assert first_column(tab) == ["lora118"]
+
+
+def test_a_permalink_leads_to_a_row_of_a_long_board(visit, long):
+    tab = visit(f"{CLIP}--lora99", page=long)
+    assert tab.locator(f"{CLIP}--lora99").is_visible()
+    assert first_column(tab)[-1] == "lora99"
+
+
+def test_without_scripts_a_long_board_is_there_as_a_whole(visit, long):
+    tab = visit(page=long, java_script_enabled=False)
+    assert first_column(tab)[-1] == "lora119"
+    assert tab.locator(ROWS).count() == 121
+
+
+def test_printing_shows_every_row(visit, long):
+    tab = visit(CLIP, page=long)
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.locator(ROWS).count() == 121
     tab = visit(CLIP)
     tab.emulate_media(media="print")
     assert tab.locator(f"{CLIP} .tools").first.is_hidden()

@@ -55,6 +55,7 @@ def render(documents: Iterable[Document]) -> str:
     families = [view.family(document) for document in documents]
     return template.render(
         families=families,
+        first=view.FIRST,
         generator=f"vl-convert {metadata.version('vl-convert-python')}",
         across=across.across([f["leading"] for f in families if f["leading"]]),
         most=max((len(b["columns"]) for f in families for b in f["boards"]), default=1),

@@ -2,7 +2,6 @@
 // Tabs, tables, definitions, copying, themes. In the head, so that what is hidden is
 // hidden before it is drawn; everything else waits for the document.
 const root = document.documentElement;
-const STEP = 50; // rows that a table shows before anybody asks for more
 const memory = {
   // Storage may be forbidden, as for some files that are opened from disk.
   get() { try { return localStorage.getItem("clbench-theme"); } catch { return null; } },
@@ -96,29 +95,47 @@ class Table {
     this.article = article;
     this.element = article.querySelector("table.board");
     this.body = this.element.tBodies[0];
-    this.rows = [...this.body.rows].map((row) => ({
-      row, origin: row.dataset.origin, bound: "bound" in row.dataset, few: "few" in row.dataset,
-      words: row.cells[1].textContent.toLowerCase(),
-    }));
+    this.rows = this.entries(this.body);
     this.order = this.rows;
-    this.limit = STEP;
+    this.limit = this.rows.length;
+    // To a browser that runs scripts the rows of a long board but the first are text.
+    this.rest = article.querySelector("noscript");
     this.columns = new Map();
     this.heads = [...this.element.tHead.rows[0].cells];
     this.heads.forEach((head, column) =>
       head.querySelector("button").addEventListener("click", () => this.sort(column)));
     const tools = article.querySelector(".tools");
     tools.addEventListener("input", (event) => {
-      if (event.target.name === "column") this.choose(event.target);
-      else this.show();
+      if (event.target.name === "column") { this.choose(event.target); return; }
+      this.complete();
+      this.show();
     });
     this.tools = tools;
     this.more = article.querySelector(".more");
     this.more.addEventListener("click", (event) => {
       const step = event.target.dataset.more;
       if (!step) return;
-      this.limit = step === "all" ? Infinity : this.limit + Number(step);
-      this.show();
+      this.extend(step === "all" ? Infinity : this.limit + Number(step));
     });
+    this.show();
+  }
+  entries(body) {
+    return [...body.rows].map((row) => ({
+      row, origin: row.dataset.origin, bound: "bound" in row.dataset, few: "few" in row.dataset,
+      words: row.cells[1].textContent.toLowerCase(),
+    }));
+  }
+  complete() {
+    if (!this.rest) return;
+    const template = document.createElement("template");
+    template.innerHTML = this.rest.textContent;
+    this.rows = [...this.rows, ...this.entries(template.content.querySelector("tbody"))];
+    this.order = this.rows;
+    this.rest = null;
+  }
+  extend(limit) {
+    this.complete();
+    this.limit = limit;
     this.show();
   }
   values(column) {
@@ -133,6 +150,7 @@ class Table {
     return this.columns.get(column);
   }
   sort(column) {
+    this.complete();
     const head = this.heads[column];
     const now = head.getAttribute("aria-sort");
     const next = now === "none" ? head.dataset.first
@@ -169,9 +187,10 @@ class Table {
     const found = this.matches();
     const shown = found.slice(0, this.limit);
     this.body.replaceChildren(...shown.map((entry) => entry.row));
-    const part = shown.length < this.rows.length ? `${shown.length} of ` : "";
-    this.tools.querySelector(".count").textContent = `${part}${this.rows.length} rows`;
-    this.more.hidden = shown.length === found.length;
+    const every = this.rows.length + Number(this.rest?.dataset.rows ?? 0);
+    const part = shown.length < every ? `${shown.length} of ` : "";
+    this.tools.querySelector(".count").textContent = `${part}${every} rows`;
+    this.more.hidden = shown.length === found.length && !this.rest;
   }
   choose(box) {
     const hidden = new Set(this.element.dataset.hidden.split(" ").filter(Boolean));
@@ -179,8 +198,9 @@ class Table {
     this.element.dataset.hidden = [...hidden].join(" ");
   }
   reveal(id) {
+    if (this.rest?.textContent.includes(`id="${id}"`)) this.complete();
     const place = this.order.findIndex((entry) => entry.row.id === id);
-    if (place >= this.limit) { this.limit = place + 1; this.show(); }
+    if (place >= this.limit) this.extend(place + 1);
   }
 }
 
@@ -258,5 +278,5 @@ document.addEventListener("DOMContentLoaded", () => {
   figures();
   tabs();
   themes();
-  addEventListener("beforeprint", () => tables.forEach((t) => { t.limit = Infinity; t.show(); }));
+  addEventListener("beforeprint", () => tables.forEach((t) => t.extend(Infinity)));
 });

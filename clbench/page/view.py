@@ -13,6 +13,9 @@ from clbench.page.columns import AFTER, BEFORE, GROUP, Column
 
 MEBI = 2**20
 
+FIRST = 50
+"""Rows of a board that its table shows before anybody asks for more."""
+
 HEAD = 5
 """Rows of a board that the overview shows."""
 
