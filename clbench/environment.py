@@ -28,6 +28,7 @@ def environment(threads: int) -> Environment:
     return Environment(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
+        processor=processor(),
         threads=threads,
         versions=versions(),
         commit=commit,
@@ -47,6 +48,35 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "missing"
     return found
+
+
+@cache
+def processor() -> str | None:
+    """The CPU, and the instructions that torch computes with on it.
+
+    Sums are added up in another order with other instructions, and libraries of linear
+    algebra choose by the model. None where the system does not say which it is.
+    """
+    import torch  # slow to import, and there by the time that a cell has run
+
+    words = torch.backends.cpu.get_cpu_capability()
+    cpu = _cpu()
+    return f"{cpu}, {words}" if cpu else None
+
+
+def _cpu() -> str:
+    """Name of the model; Linux has numbers too, which tell more than some names."""
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return platform.processor()
+    first, _, _ = path.read_text(errors="replace").partition("\n\n")
+    pairs = (line.partition(":") for line in first.splitlines())
+    facts = {key.strip(): value.strip() for key, _, value in pairs}
+    # ARM has no model's name there, but numbers of its own.
+    keys = ("cpu family", "model", "CPU implementer", "CPU part")
+    numbers = " ".join(f"{key} {facts[key]}" for key in keys if key in facts)
+    name = facts.get("model name", "") or platform.processor()
+    return f"{name} ({numbers})" if numbers else name
 
 
 def _checkout() -> tuple[str | None, bool | None]:

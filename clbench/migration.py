@@ -20,7 +20,15 @@ def _budget_names_models(document: Document) -> Document:
     return {**document, "budget": {"models": 1, **document["budget"]}}
 
 
-MIGRATIONS: Mapping[int, Callable[[Document], Document]] = {1: _budget_names_models}
+def _environment_names_processor(document: Document) -> Document:
+    """2 -> 3: an environment names the processor; which it was, nobody knows."""
+    return {**document, "environment": {"processor": None, **document["environment"]}}
+
+
+MIGRATIONS: Mapping[int, Callable[[Document], Document]] = {
+    1: _budget_names_models,
+    2: _environment_names_processor,
+}
 """Schema n -> the function that makes schema n + 1 of it, and leaves it as it is."""
 
 

@@ -271,9 +271,10 @@ def _short(value: Any) -> str:
 def _environment(then: Record, now: Record) -> Iterator[str]:
     """What the runs did not have in common, each in a few words."""
     old, new = then.environment, now.environment
-    for name in ("python", "platform", "threads"):
-        if getattr(old, name) != getattr(new, name):
-            yield f"{name} {getattr(old, name)} then, {getattr(new, name)} now"
+    for name in ("python", "platform", "processor", "threads"):
+        was, is_ = (getattr(e, name) or "not noted" for e in (old, new))
+        if was != is_:
+            yield f"{name} {was} then, {is_} now"
     for name in sorted({*old.versions, *new.versions}):
         was, is_ = (e.versions.get(name, "not noted") for e in (old, new))
         if was != is_:

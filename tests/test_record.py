@@ -74,7 +74,7 @@ def one_digit(text: str) -> str:
         (edited, "its content is not what was written"),
         (one_digit, "its content is not what was written"),
         (lambda text: text[: len(text) // 2], "not a record"),
-        (newer, "schema 99 is not known here, only up to 2: install a newer clbench"),
+        (newer, "schema 99 is not known here, only up to 3: install a newer clbench"),
         (misspelt, "damaged at 'sed'"),
         (infinite, r"damaged at 'rows.0.scores.photo.accuracy' \(.*finite number"),
         (lambda text: text.replace("0.5", "NaN"), "NaN is no number"),
@@ -121,11 +121,12 @@ def test_every_older_schema_has_a_way_to_this_one():
 def test_a_record_of_the_first_schema_is_read_and_stays_as_it_is(make_record, tmp_path):
     path = tmp_path / "a.json"
     made = json.loads(make_record().model_dump_json())
-    del made["budget"]["models"]
+    del made["budget"]["models"], made["environment"]["processor"]
     path.write_text(signed({**made, "schema_version": 1}))
     before = path.read_bytes()
     found = read(path)
-    assert (found.schema_version, found.budget["models"]) == (2, 1)
+    assert (found.schema_version, found.budget["models"]) == (3, 1)
+    assert found.environment.processor is None
     assert comparable(found) == comparable(make_record())
     assert path.read_bytes() == before
 
@@ -140,10 +141,10 @@ def test_migrations_follow_one_another(make_record, tmp_path, monkeypatch):
         document["seed"] += 10
         return document
 
-    monkeypatch.setattr(file, "SCHEMA", 4)
-    monkeypatch.setattr(migration, "MIGRATIONS", {2: rename, 3: rename})
+    monkeypatch.setattr(file, "SCHEMA", 5)
+    monkeypatch.setattr(migration, "MIGRATIONS", {3: rename, 4: rename})
     found = read(path)
-    assert (found.seed, found.schema_version, seen) == (20, 4, [2, 3])
+    assert (found.seed, found.schema_version, seen) == (20, 5, [3, 4])
 
 
 def test_the_hash_is_that_of_the_file_not_of_what_was_made_of_it(make_record, tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from clbench import record as records
 from clbench.contract import InputError
@@ -51,6 +53,15 @@ def test_a_cell_gives_its_numbers_again_and_its_record_stays(clbench, made):
     assert {p.suffix for p in made.parent.iterdir()} == {".json", ".safetensors"}
 
 
+@pytest.mark.skipif(
+    not Path("/proc/cpuinfo").is_file(), reason="not every system names its processor"
+)
+def test_a_record_names_its_processor(made):
+    instructions = torch.backends.cpu.get_cpu_capability()
+    processor = records.read(made).environment.processor
+    assert re.fullmatch(rf".*\w.*, {re.escape(instructions)}", processor)
+
+
 def test_other_numbers_are_named_with_both_values(clbench, made, tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(made.read_bytes())
@@ -67,6 +78,8 @@ def test_other_numbers_are_named_with_both_values(clbench, made, tmp_path):
         done.stdout
     )
     assert "not the same: torch 0.1 then" in done.stdout
+    assert "another processor, version or number of threads rounds" in done.stdout
+    assert "the code is another by now" not in done.stdout
     assert "2 records: 1 hold, 1 do not" in done.stdout
     near = clbench("verify", str(path), "--within", "0.9", "--quiet", cwd=tmp_path)
     assert near.returncode == 0
@@ -137,6 +150,16 @@ def test_times_machines_and_places_do_not_differ(make_record):
     verdict = compare(one, other)
     assert (verdict.word, verdict.good, verdict.scores) == ("equal", True, 16)
     assert verdict.environment == []
+
+
+def test_what_the_runs_did_not_have_in_common_is_named(make_record):
+    then = make_record()
+    new = then.environment.model_copy(update={"processor": "a new one", "threads": 1})
+    now = then.model_copy(update={"environment": new})
+    assert compare(then, now).environment == [
+        "processor not noted then, a new one now",
+        "threads 2 then, 1 now",
+    ]
 
 
 def test_the_largest_difference_comes_first(make_record):

@@ -101,16 +101,26 @@ def lines(verdict: Any, whole: bool) -> list[str]:
             said.append("  every score is equal")
     if verdict.environment:
         said.append(f"not the same: {'; '.join(verdict.environment)}")
-    if not verdict.good and verdict.environment:
-        changed = any(text.startswith("the source of") for text in verdict.environment)
-        said.append(
+    if not verdict.good:
+        said += _hints(verdict.environment)
+    return said
+
+
+def _hints(environment: Sequence[str]) -> Iterable[str]:
+    """What may be the reason that numbers are others."""
+    sources = [text for text in environment if text.startswith("the source of")]
+    # The commit changes with every line of the project, and the source with the cell's.
+    others = [text for text in environment if not text.startswith("commit ")]
+    if sources:
+        yield (
             "the code is another by now: check out the record's commit to run it as it "
             "was"
-            if changed
-            else "another machine, version or number of threads rounds differently: "
+        )
+    if len(others) > len(sources):
+        yield (
+            "another processor, version or number of threads rounds differently: "
             "--within 0.02 asks whether that may be all"
         )
-    return said
 
 
 def _settings(words: Sequence[str]) -> tuple[dict[str, Any], Options]:

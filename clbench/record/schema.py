@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from clbench.execution import Execution, Precision
 from clbench.matrix import Matrix, Row
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the fields below; raised whenever one changes, with a function in
 `clbench.migration` that brings older records up to it."""
 
@@ -122,6 +122,9 @@ class Environment(Part):
 
     python: str
     platform: str
+    processor: str | None = Field(
+        None, description="model of the CPU, and the instructions it computed with"
+    )
     threads: int
     versions: dict[str, str]
     commit: str | None = Field(description="of the checkout it ran from, if it did")
