@@ -1,8 +1,8 @@
 """Leaderboards: computed from records and from nothing else.
 
 `gather` finds records, `table` groups those that may be compared, `line` computes their
-scores, `plan` knows which are missing. `build` makes the document of all that, which
-`written`, `flat` and `markdown` write down.
+scores, `plan` knows which are missing. `build` makes the document of all that, `basis`
+that of one scenario after another; `written`, `flat` and `markdown` write it down.
 """
 
 from __future__ import annotations
