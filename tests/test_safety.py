@@ -309,7 +309,8 @@ def test_the_environment_is_an_allow_list(tmp_path, monkeypatch):
     for value in ("verysecret", "deadbeefdeadbeef", "particular-to-this-place"):
         assert value not in text
     assert set(only(tmp_path)["environment"]) == {
-        *("python", "platform", "threads", "versions", "commit", "dirty"),
+        *("python", "platform", "processor", "threads", "versions"),
+        *("commit", "dirty"),
         "deterministic",
         "trust_remote_code",
     }
