@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -114,7 +114,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _installed(kind: Kind) -> Iterator[Plugin]:
-    for point in _points(f"clbench.{GROUPS[kind]}", tuple(sys.path)):
+    for point in _points(tuple(sys.path))[kind]:
         yield Plugin(
             kind=kind,
             name=point.name,
@@ -128,13 +128,14 @@ def _installed(kind: Kind) -> Iterator[Plugin]:
 
 
 @cache
-def _points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+def _points(path: tuple[str, ...]) -> Mapping[Kind, tuple[EntryPoint, ...]]:
     """Entry points of the packages on `path`, which is sys.path.
 
     Reading what is installed takes 10 ms, and a sweep asks for plugins hundreds of
     times; packages do not come or go while a process runs.
     """
-    return tuple(entry_points(group=group))
+    every = entry_points()
+    return {k: tuple(every.select(group=f"clbench.{g}")) for k, g in GROUPS.items()}
 
 
 def _source_of(point: EntryPoint) -> Path | None:

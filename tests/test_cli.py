@@ -71,19 +71,22 @@ def test_listing_and_help_import_nothing_slow(words):
     subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)
 
 
-def used() -> float:
-    """Processor time of the processes that have ended: other work adds none to it."""
-    times = os.times()
-    return times.children_user + times.children_system
-
-
-def test_listing_takes_a_fraction_of_what_it_does_not_import():
-    start = used()
-    subprocess.run([sys.executable, "-c", "import torch"], check=True)
-    torch = used() - start
-    start = used()
-    assert anew("list").returncode == 0
-    assert used() - start < torch / 2
+def test_listing_answers_at_once():
+    # Processor time, the best of several: other work must not fail this test.
+    seconds = []
+    for _ in range(5):
+        begun = os.times()
+        assert anew("list").returncode == 0
+        done = os.times()
+        seconds.append(
+            done.children_user
+            - begun.children_user
+            + done.children_system
+            - begun.children_system
+        )
+        if seconds[-1] < 0.5:
+            return
+    assert min(seconds) < 0.5
 
 
 def test_the_list_names_plugins_their_summaries_and_places(clbench):

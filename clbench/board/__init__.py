@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clbench import atomic
 from clbench.board import flat, markdown, plan, reported, written
-from clbench.board.basis import Basis, gaps
+from clbench.board.basis import Basis, gaps, records
 from clbench.board.document import Document, Missing
 from clbench.board.gather import Found, Left, Records, gather
 from clbench.board.table import Board, boards
@@ -47,7 +47,7 @@ def write_boards(
         scenarios: Those whose boards are made; None is all.
         workers: Processes that share the work.
     """
-    basis = Basis(records(runs, out), out, scenarios, runs)
+    basis = Basis(runs, out, scenarios)
     shares = basis.shares(workers)
     if len(shares) > 1:
         basis.load()
@@ -93,7 +93,7 @@ def documents(
         InputError: There is no file of a record, or none of a scenario in `scenarios`,
             or a file of reported figures is not right.
     """
-    basis = Basis(records(runs, out), out, scenarios, runs)
+    basis = Basis(runs, out, scenarios)
     # One after another: what is done makes room.
     for name in basis.names:
         yield basis.document(name)
@@ -113,8 +113,3 @@ def missing(
         of_boards, others = gaps(name, made, those, planned)
         lacking += [entry for gap in of_boards for entry in gap] + others
     return lacking
-
-
-def records(runs: Path, out: Path) -> Records:
-    """The records below `runs`, and those published in `out`."""
-    return Records([runs, *sorted(out.glob("*/records"))])

@@ -19,10 +19,9 @@ class Basis:
     """The records and the plan of some scenarios.
 
     Args:
-        records: All that there are.
-        out: Folder of the boards; `out/plan.yaml` is the plan.
+        runs: Folder of the records of this place; there may be none.
+        out: Folder of the boards; published records and `plan.yaml` are in it.
         scenarios: Those whose boards are made; None is all that have records.
-        runs: Where records were looked for besides `out`.
 
     Attributes:
         names: Of the scenarios, sorted.
@@ -31,14 +30,13 @@ class Basis:
         InputError: There is no record, or none of one of `scenarios`.
     """
 
-    def __init__(
-        self, records: Records, out: Path, scenarios: Sequence[str] | None, runs: Path
-    ) -> None:
-        self.names = sorted(scenarios or records.scenarios)
-        lacking = [name for name in self.names if name not in records.scenarios]
+    def __init__(self, runs: Path, out: Path, scenarios: Sequence[str] | None) -> None:
+        self._records, self._out = records(runs, out), out
+        known = self._records.scenarios
+        self.names = sorted(scenarios or known)
+        lacking = [name for name in self.names if name not in known]
         if lacking or not self.names:
-            raise InputError(_nothing(runs, records, *lacking[:1]))
-        self._records, self._out = records, out
+            raise InputError(_nothing(runs, self._records, *lacking[:1]))
         self._planned = plan.read(out, self.names)
 
     def document(self, name: str) -> Document:
@@ -66,6 +64,11 @@ class Basis:
         for name in self.names:
             with suppress(InputError):  # which its document will say
                 registry.load("scenario", name)
+
+
+def records(runs: Path, out: Path) -> Records:
+    """The records below `runs`, and those published in `out`."""
+    return Records([runs, *sorted(out.glob("*/records"))])
 
 
 def gaps(

@@ -2,7 +2,7 @@
 
 It is written as `leaderboards/<scenario>.json` (see `clbench.board.written`); whatever
 shows boards reads it. Its numbers are in the unit of their column: percent where a
-metric is a part of 1.
+metric is a part of 1. Whoever makes it rounds them (`clbench.board.written.rounded`).
 """
 
 from __future__ import annotations

@@ -182,7 +182,8 @@ def _choose(alike: Sequence[Found]) -> tuple[Found | None, list[Left]]:
     order.sort(key=_standing, reverse=True)
     first = order[0]
     equals = [f for f in order[1:] if _standing(f) == _standing(first)]
-    others = [f for f in equals if numbers(read(f.path)) != numbers(read(first.path))]
+    then = numbers(read(first.path)) if equals else {}
+    others = [f for f in equals if numbers(read(f.path)) != then]
     if others and first.record.status == "ok":
         return None, [
             *(Left(f.path, _contradicted(first)) for f in others),

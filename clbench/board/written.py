@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
@@ -70,11 +69,7 @@ def dump(document: Document) -> bytes:
     Fields of the document, its boards and their rows have lines of their own; whatever
     these hold has one, such as a record with its matrix.
     """
-    out = io.BytesIO()
-    for piece in _spread(document, "\n"):
-        out.write(piece.encode())
-    out.write(b"\n")
-    return out.getvalue()
+    return "".join([*_spread(document, "\n"), "\n"]).encode()
 
 
 def _spread(value: Any, end: str) -> Iterator[str]:

@@ -106,9 +106,8 @@ class Table {
       head.querySelector("button").addEventListener("click", () => this.sort(column)));
     const tools = article.querySelector(".tools");
     tools.addEventListener("input", (event) => {
-      if (event.target.name === "column") { this.choose(event.target); return; }
-      this.complete();
-      this.show();
+      if (event.target.name === "column") this.choose(event.target);
+      else this.extend(this.limit);
     });
     this.tools = tools;
     this.more = article.querySelector(".more");
